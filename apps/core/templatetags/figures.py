@@ -1,0 +1,5 @@
+"""Template filters for figures. Built in: no ``{% load %}`` needed."""
+
+from django import template
+
+register = template.Library()

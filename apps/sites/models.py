@@ -1,0 +1,78 @@
+"""Sites: where electricity is used, under whose control, on which grid, with which PUE."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.core.tenancy import OrganisationOwned
+
+
+class ControlClass(models.TextChoices):
+    """Who controls the site; decides the scope (Scope 2 Guidance 2015, ch. 5; ESRS E1 AR 24(g) for cloud)."""
+
+    OWNED = "owned", "Owned"
+    LEASED = "leased", "Leased, operational control"
+    COLOCATION = "colocation", "Colocation"
+    CLOUD = "cloud", "Public cloud (Scope 3, category 1)"
+
+
+SCOPE_2_CONTROL_CLASSES = (
+    ControlClass.OWNED,
+    ControlClass.LEASED,
+    ControlClass.COLOCATION,
+)
+
+
+class Site(OrganisationOwned):
+    code = models.SlugField(max_length=40)
+    name = models.CharField(max_length=120)
+    control = models.CharField(max_length=10, choices=ControlClass)
+    country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2; NA is Namibia")
+    grid_zone = models.CharField(max_length=20, help_text="code of the zone whose average factor applies")
+    market = models.CharField(
+        max_length=20,
+        help_text="market of certificates and residual mix, such as DE or US-TX",
+    )
+    time_zone = models.CharField(max_length=40, default="UTC")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["organisation", "code"], name="site_code_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PuePeriod(OrganisationOwned):
+    """Power usage effectiveness of a site, valid for a period: facility energy / IT energy (ISO/IEC 30134-2)."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="pue_periods")
+    start = models.DateField()
+    end = models.DateField(
+        null=True,
+        blank=True,
+        help_text="first day on which it no longer holds; open if empty",
+    )
+    pue_ppm = models.BigIntegerField(help_text="parts per million: 1.25 is 1,250,000")
+    source = models.CharField(
+        max_length=200,
+        help_text="where the value comes from, such as a meter or a contract",
+    )
+
+    class Meta:
+        ordering = ["start"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(pue_ppm__gte=1_000_000, pue_ppm__lte=5_000_000),
+                name="pue_1_to_5",
+            ),
+            models.CheckConstraint(
+                condition=Q(end__isnull=True) | Q(end__gt=F("start")),
+                name="pue_end_after_start",
+            ),
+            models.UniqueConstraint(fields=["site", "start"], name="pue_start_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.site} PUE {self.pue_ppm / 1_000_000:.3f} from {self.start}"

@@ -1,0 +1,206 @@
+"""Energy in: sources, what their readings are attributed to, the readings, the receipts, and what is to be rebuilt.
+
+A reading is a narrow row of integers. Everything said about it in words (team, model, workload, boundary ...) is
+interned once as an :class:`Attribution`, so that a million readings of one job share one row of words.
+"""
+
+from django.db import models
+from django.utils import timezone
+
+from apps.core.tenancy import OrganisationOwned
+from apps.organisations.models import ApiKey, Organisation, Team
+from apps.sites.models import Site
+from apps.workloads.models import AIModel, HardwareProfile, Kind, Study, Workload
+
+
+class Boundary(models.IntegerChoices):
+    """What was measured (standards: energy boundary levels). PUE applies to all but FACILITY."""
+
+    ACCELERATOR = 1, "accelerator"
+    HOST = 2, "host"
+    NODE = 3, "node"
+    FACILITY = 4, "facility"
+
+
+class Method(models.IntegerChoices):
+    """How the energy is known; the order is that of the quality tiers A to D."""
+
+    METERED = 1, "metered"
+    MEASURED = 2, "measured"
+    MODELLED = 3, "modelled"
+    ESTIMATED = 4, "estimated"
+
+
+class Source(OrganisationOwned):
+    """The measured thing, by the stable name its client gives it (``node-17/gpu0``)."""
+
+    name = models.CharField(max_length=200)
+    site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="sources")
+    first_reading_at = models.DateTimeField(null=True)
+    last_reading_at = models.DateTimeField(null=True, help_text="end of the latest interval received")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["organisation", "name"], name="source_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TeamName(OrganisationOwned):
+    """A team as a client spelled it. Without a team its energy counts as *unassigned* until somebody maps it."""
+
+    name = models.CharField(max_length=120)
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="names")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["organisation", "name"], name="team_name_once")]
+
+
+class Attribution(OrganisationOwned):
+    """One combination of everything a reading says besides time, energy and work."""
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="attributions")
+    # Resolved at intake (the reading's, the source's, the key's); empty: the source's, once somebody assigns one.
+    site = models.ForeignKey(Site, null=True, on_delete=models.PROTECT, related_name="+")
+    team_name = models.ForeignKey(TeamName, null=True, on_delete=models.PROTECT, related_name="+")
+    model = models.ForeignKey(AIModel, null=True, on_delete=models.PROTECT, related_name="+")
+    workload = models.ForeignKey(Workload, null=True, on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey(Study, null=True, on_delete=models.PROTECT, related_name="+")
+    kind = models.SmallIntegerField(choices=Kind, default=Kind.OTHER)
+    boundary = models.SmallIntegerField(choices=Boundary, default=Boundary.ACCELERATOR)
+    method = models.SmallIntegerField(choices=Method, default=Method.MEASURED)
+    hardware = models.ForeignKey(HardwareProfile, null=True, on_delete=models.PROTECT, related_name="+")
+    accelerators = models.IntegerField(null=True)
+    has_shares = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, help_text="SHA-256 over all of the above and the shares")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organisation", "digest"], name="attribution_once")]
+
+
+class AttributionShare(models.Model):
+    """One device serving several: a part of the attribution's energy, by weight."""
+
+    attribution = models.ForeignKey(Attribution, on_delete=models.CASCADE, related_name="shares")
+    position = models.SmallIntegerField()
+    team_name = models.ForeignKey(TeamName, null=True, on_delete=models.PROTECT, related_name="+")
+    model = models.ForeignKey(AIModel, null=True, on_delete=models.PROTECT, related_name="+")
+    workload = models.ForeignKey(Workload, null=True, on_delete=models.PROTECT, related_name="+")
+    weight_ppm = models.BigIntegerField(help_text="normalised: the weights of one attribution add up to 1,000,000")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["attribution", "position"], name="share_position_once")]
+
+
+class Receipt(OrganisationOwned):
+    """What became of one request. Written in the transaction that stored its readings."""
+
+    public_id = models.UUIDField(unique=True)
+    api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="+")
+    protocol = models.CharField(max_length=20)
+    received_at = models.DateTimeField()
+    accepted = models.IntegerField()
+    duplicates = models.IntegerField()
+    rejected = models.IntegerField()
+    replaced = models.IntegerField(default=0)
+    errors = models.JSONField(default=list)
+    body_digest = models.CharField(max_length=64)
+    idempotency_key = models.CharField(max_length=255, null=True)
+    answer_status = models.SmallIntegerField(default=200)
+    answer = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-received_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "idempotency_key"],
+                condition=models.Q(idempotency_key__isnull=False),
+                name="receipt_idempotency_key_once",
+            )
+        ]
+        indexes = [models.Index(fields=["organisation", "-received_at"], name="receipt_recent")]
+
+
+class AbstractReading(models.Model):
+    """Energy over one interval. Times in milliseconds since the epoch, UTC, half-open."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    start_ms = models.BigIntegerField()
+    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    end_ms = models.BigIntegerField()
+    attribution = models.ForeignKey(Attribution, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    energy_microwatt_hours = models.BigIntegerField()
+    tokens = models.BigIntegerField(null=True)
+    requests = models.BigIntegerField(null=True)
+    samples = models.BigIntegerField(null=True)
+    milli_epochs = models.BigIntegerField(null=True)
+    receipt = models.ForeignKey(Receipt, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class Reading(AbstractReading):
+    """The raw row, natural key leading with time. Only ``telemetry.intake`` writes here; nothing ever updates it.
+
+    Foreign keys are not enforced by the database: the intake has just resolved every id in the same transaction, and
+    a check per row would cost more than the row.
+    """
+
+    pk = models.CompositePrimaryKey("organisation", "start_ms", "source", "end_ms")
+
+    class Meta:
+        indexes = [
+            # The few readings that cross an hour, for the rebuild of the hours they reach into.
+            models.Index(
+                fields=["organisation", "start_ms"],
+                condition=models.Q(end_ms__gt=(models.F("start_ms") / 3_600_000) * 3_600_000 + 3_600_000),
+                name="reading_spanning",
+            ),
+        ]
+
+
+class SupersededReading(AbstractReading):
+    """A reading that ``?replace=true`` took out of the accounts: what it said, and which receipt replaced it."""
+
+    replaced_at = models.DateTimeField(default=timezone.now)
+    replaced_by = models.ForeignKey(Receipt, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["organisation", "source", "start_ms"],
+                name="superseded_reading_key",
+            )
+        ]
+
+
+class ReadingNote(models.Model):
+    """``external_id`` and ``tags`` of a reading, kept apart because most readings have none."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    start_ms = models.BigIntegerField()
+    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    end_ms = models.BigIntegerField()
+    external_id = models.CharField(max_length=200, blank=True)
+    tags = models.JSONField(default=dict)
+    pk = models.CompositePrimaryKey("organisation", "start_ms", "source", "end_ms")
+
+
+class DirtyHour(models.Model):
+    """An hour whose ledger rows no longer follow from the readings.
+
+    Append-only: every batch adds its own marks and waits for nobody. A rebuild removes exactly the marks it had seen
+    before it read the readings, so a mark that arrives meanwhile survives it.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    hour = models.IntegerField(help_text="hours since the epoch")
+    marked_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["organisation", "hour"], name="dirty_hour")]

@@ -1,0 +1,11 @@
+"""The Celery application. Broker and beat schedule come from the Django settings."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esgportal.settings")
+
+app = Celery("esgportal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,22 @@
+"""Every URL of the portal, put together from the rooms.
+
+Pages of an organisation stand below ``/o/<organisation>/``, so that a link is a view and the membership check has
+one place (``OrganisationMiddleware``). API paths take a trailing slash or none and never redirect.
+"""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+PAGES = ["dashboards", "disclosures", "telemetry", "procurement", "factors", "sites", "organisations", "audit"]
+API = ["organisations", "sites", "workloads", "factors", "procurement", "telemetry", "accounting", "disclosures"]
+
+urlpatterns = [
+    path("", include("apps.dashboards.root_urls")),
+    path("o/<slug:organisation_slug>/", include([path("", include(f"apps.{room}.urls")) for room in PAGES])),
+    path("api/v1/", include([path("", include(f"apps.{room}.api_urls")) for room in API])),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+]
