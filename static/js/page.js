@@ -1,0 +1,26 @@
+// What every page uses: copy buttons. Everything else works without a script.
+"use strict";
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  const words = button.textContent;
+  button.addEventListener("click", async () => {
+    const target = button.dataset.copy
+      ? document.querySelector(button.dataset.copy)
+      : button.closest(".code")?.querySelector("pre, code") ?? button.closest("pre");
+    const text = target ? (target.value ?? target.textContent).trim() : "";
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(target);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = words; }, 2000);
+  });
+}
+for (const field of document.querySelectorAll("[data-autosubmit]")) {
+  field.addEventListener("change", () => field.form.requestSubmit());
+}
