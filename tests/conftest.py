@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
@@ -13,7 +13,7 @@ from apps.sites.models import ControlClass, Site
 
 
 @pytest.fixture(autouse=True)
-def static_files_by_their_own_names(settings: SettingsWrapper) -> None:
+def static_files_by_their_own_names(settings: Settings) -> None:
     """Pages are rendered without `collectstatic` having run."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
