@@ -60,6 +60,11 @@ class FactorDataset(models.Model):
     retrieved_via = models.CharField(max_length=300, blank=True)
     # Reference rank inside the location-based hierarchy: lower is more authoritative for the same zone and year.
     rank = models.PositiveSmallIntegerField(default=50)
+    none_published = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="[zone, year] for which the publisher states that there is no factor: absent, never zero",
+    )
     supersedes = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the imported rows in canonical form")
     imported_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -75,7 +80,8 @@ class FactorDataset(models.Model):
 class Factor(models.Model):
     """The factor of one zone for one data year. Gas masses where the source has them, CO2e always where printed.
 
-    ``*_kg_per_mwh`` is kilograms of the named gas (CO2e: of CO2 equivalent) per megawatt-hour, equal to g/kWh.
+    ``*_kg_per_mwh`` is kilograms of the named gas (CO2e: of CO2 equivalent) per megawatt-hour, equal to g/kWh. Eleven
+    decimals hold three decimals of lb/MWh converted exactly.
     """
 
     dataset = models.ForeignKey(FactorDataset, on_delete=models.PROTECT, related_name="factors")
@@ -83,10 +89,10 @@ class Factor(models.Model):
     data_year = models.PositiveSmallIntegerField(help_text="year the data describes")
     valid_from = models.DateField(help_text="first day for which it may be used as the factor of that year")
     valid_to = models.DateField(help_text="first day after")
-    co2e_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=6, null=True)
-    co2_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=6, null=True)
-    ch4_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=9, null=True)
-    n2o_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=9, null=True)
+    co2e_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
+    co2_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
+    ch4_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
+    n2o_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
     quality = models.CharField(max_length=80, blank=True)
     note = models.CharField(max_length=500, blank=True)
 

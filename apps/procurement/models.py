@@ -31,7 +31,17 @@ class Instrument(OrganisationOwned):
     serial_start = models.CharField(max_length=80, blank=True)
     serial_end = models.CharField(max_length=80, blank=True)
     retired_on = models.DateField(null=True, blank=True)
-    beneficiary = models.CharField(max_length=120, blank=True)
+    beneficiary = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="for whom it was retired, where that is not the organisation itself",
+    )
+    claim_start = models.DateField(
+        null=True,
+        blank=True,
+        help_text="first day of the consumption that the retirement names; empty: the vintage",
+    )
+    claim_end = models.DateField(null=True, blank=True, help_text="first day after it")
     simulated = models.BooleanField(default=False, help_text="an example of the demo, no real purchase")
     note = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -53,6 +63,10 @@ class Instrument(OrganisationOwned):
             models.CheckConstraint(
                 condition=Q(vintage_end__gt=F("vintage_start")),
                 name="instrument_vintage_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(claim_start__isnull=True, claim_end__isnull=True) | Q(claim_end__gt=F("claim_start")),
+                name="instrument_claim_order",
             ),
             models.CheckConstraint(
                 condition=Q(co2e_kg_per_mwh__gte=0) | Q(co2_kg_per_mwh__gte=0),

@@ -1,0 +1,185 @@
+"""Reads of the reference data, for the accounts, pages and API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.db.models import Count, QuerySet
+
+from apps.factors.models import CloudRegion, Equivalence, Factor, FactorDataset, GridZone, GwpValue
+
+MAX_ZONE_DEPTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A published factor as the engine wants it (``engine.factor_choice.FactorCandidate``).
+
+    Masses in kg of the gas per MWh; all of them ``None`` is the publisher's statement that there is no factor, and
+    ``factor_id`` is ``None`` then.
+    """
+
+    factor_id: int | None
+    dataset_id: int
+    zone: str
+    zone_type: str
+    data_year: int
+    boundary: str
+    rank: int
+    generation: int
+    label: str
+    gwp_set: str
+    co2e_kg_per_mwh: Decimal | None
+    co2_kg_per_mwh: Decimal | None
+    ch4_kg_per_mwh: Decimal | None
+    n2o_kg_per_mwh: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gwp:
+    """GWP100 of one assessment report [kg CO2e per kg]."""
+
+    name: str
+    ch4: Decimal
+    n2o: Decimal
+
+
+def zone_parents(zone: str) -> list[str]:
+    """The zones that contain a zone, near to far: ``ERCT`` is in ``US``. Empty for a country or an unknown code."""
+    parents: list[str] = []
+    code: str | None = zone
+    for _ in range(MAX_ZONE_DEPTH):
+        code = GridZone.objects.filter(pk=code).values_list("parent_id", flat=True).first()
+        if code is None:
+            break
+        parents.append(code)
+    return parents
+
+
+def location_candidates(zone: str) -> list[Candidate]:
+    """Every location-based factor of a zone and of the zones that contain it, for ``choose_location_factor``."""
+    return _candidates(FactorDataset.Kind.LOCATION, [zone, *zone_parents(zone)])
+
+
+def residual_candidates(market: str) -> list[Candidate]:
+    """Every residual mix of a market and of the zones that contain it, with the publishers' statements of absence."""
+    return _candidates(FactorDataset.Kind.RESIDUAL, [market, *zone_parents(market)])
+
+
+def gwp_set(name: str) -> Gwp:
+    """The GWP set ``AR4``, ``AR5`` or ``AR6``. Raises ``LookupError`` when the reference data are not loaded."""
+    values = dict(GwpValue.objects.filter(gwp_set=name).values_list("gas", "value"))
+    try:
+        return Gwp(name, values["CH4"], values["N2O"])
+    except KeyError:
+        raise LookupError(f"no GWP set {name}; run `manage.py load_reference_data`") from None
+
+
+def _candidates(kind: str, zones: list[str]) -> list[Candidate]:
+    datasets = {dataset.pk: dataset for dataset in FactorDataset.objects.filter(kind=kind).order_by("pk")}
+    generations = _generations(datasets.values())
+    zone_types = dict(GridZone.objects.filter(pk__in=zones).values_list("code", "type"))
+    found = [
+        Candidate(
+            factor_id=factor.pk,
+            dataset_id=factor.dataset_id,
+            zone=factor.zone_id,
+            zone_type=zone_types[factor.zone_id],
+            data_year=factor.data_year,
+            boundary=datasets[factor.dataset_id].boundary,
+            rank=datasets[factor.dataset_id].rank,
+            generation=generations[factor.dataset_id],
+            label=dataset_label(datasets[factor.dataset_id]),
+            gwp_set=datasets[factor.dataset_id].gwp_set,
+            co2e_kg_per_mwh=factor.co2e_kg_per_mwh,
+            co2_kg_per_mwh=factor.co2_kg_per_mwh,
+            ch4_kg_per_mwh=factor.ch4_kg_per_mwh,
+            n2o_kg_per_mwh=factor.n2o_kg_per_mwh,
+        )
+        for factor in Factor.objects.filter(zone__in=zones, dataset__in=list(datasets))
+    ]
+    for dataset in datasets.values():
+        for zone, year in dataset.none_published:
+            if zone in zone_types:
+                found.append(
+                    Candidate(
+                        factor_id=None,
+                        dataset_id=dataset.pk,
+                        zone=zone,
+                        zone_type=zone_types[zone],
+                        data_year=year,
+                        boundary=dataset.boundary,
+                        rank=dataset.rank,
+                        generation=generations[dataset.pk],
+                        label=dataset_label(dataset),
+                        gwp_set=dataset.gwp_set,
+                        co2e_kg_per_mwh=None,
+                        co2_kg_per_mwh=None,
+                        ch4_kg_per_mwh=None,
+                        n2o_kg_per_mwh=None,
+                    )
+                )
+    return found
+
+
+def dataset_label(dataset: FactorDataset) -> str:
+    """How a dataset is named in reasons and footnotes: publisher and edition."""
+    return f"{dataset.publisher} ({dataset.edition})"
+
+
+def _generations(datasets: Iterable[FactorDataset]) -> dict[int, int]:
+    """For each dataset the number of editions of the same slug that were imported before it."""
+    seen: dict[str, int] = {}
+    generations: dict[int, int] = {}
+    for dataset in datasets:
+        generations[dataset.pk] = seen.get(dataset.slug, 0)
+        seen[dataset.slug] = generations[dataset.pk] + 1
+    return generations
+
+
+def datasets_with_counts() -> QuerySet[FactorDataset]:
+    """All datasets, newest edition of each first, each with ``factor_count``."""
+    return (
+        FactorDataset.objects.select_related("supersedes")
+        .annotate(factor_count=Count("factors"))
+        .order_by("kind", "boundary", "slug", "-pk")
+    )
+
+
+def factors(*, zone: str = "", kind: str = "", year: int | None = None) -> QuerySet[Factor]:
+    """Factors with dataset and zone, by zone, year and dataset; empty arguments do not filter.
+
+    ``zone`` is a code or a part of a zone's name.
+    """
+    rows = Factor.objects.select_related("dataset", "zone")
+    if zone:
+        exact = rows.filter(zone=zone.strip().upper())
+        rows = exact if exact.exists() else rows.filter(zone__name__icontains=zone.strip())
+    if kind:
+        rows = rows.filter(dataset__kind=kind)
+    if year is not None:
+        rows = rows.filter(data_year=year)
+    return rows
+
+
+def grid_zones() -> QuerySet[GridZone]:
+    """Every zone, for pickers."""
+    return GridZone.objects.all()
+
+
+def equivalences() -> QuerySet[Equivalence]:
+    """Published equivalences, tonnes CO2e per unit."""
+    return Equivalence.objects.order_by("code")
+
+
+def cloud_regions() -> QuerySet[CloudRegion]:
+    """Cloud regions with the grid zone whose factor they take."""
+    return CloudRegion.objects.select_related("grid_zone")
+
+
+def factor_validity(data_year: int) -> tuple[date, date]:
+    """The days for which a factor of a data year stands, half-open: that calendar year."""
+    return date(data_year, 1, 1), date(data_year + 1, 1, 1)
