@@ -11,6 +11,8 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.sites.models import ControlClass, Site
 
+pytest_plugins = ["tests.processes", "tests.browsing"]
+
 
 @pytest.fixture(autouse=True)
 def static_files_by_their_own_names(settings: Settings) -> None:
