@@ -1,0 +1,449 @@
+"""What the demo organisation runs, all of it made up: serving fleets and jobs, and the readings they would send.
+
+Quantities are assumptions of the demo; ``docs/demo.md`` gives the reasons. Energy per token is measured: see ``load``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.core.windows import Quarter, epoch_hour, from_epoch_hour
+from apps.dashboards.demo.load import IntArray, Shape, demand, fleet_load, job_milliwatt_hours
+
+FIRST_QUARTER, LAST_QUARTER = Quarter(2026, 2), Quarter(2026, 3)
+FIRST_HOUR, END_HOUR = FIRST_QUARTER.window.first_hour, LAST_QUARTER.window.end_hour
+
+# Power of a node over that of its accelerators: 0.14 Wh and 0.06 Wh (host CPU and memory) of a median Gemini prompt,
+# Elsworth et al. 2025, arXiv:2508.15734.
+NODE_FACTOR = (0.14 + 0.06) / 0.14
+# Idle power over TDP where the profile has no idle figure: the middle of those that have one (V100 SXM2 0.117).
+IDLE_OVER_TDP = 0.12
+H100 = "nvidia-h100-sxm5-80gb"
+ORGANISATION_BASIS = "Simulated by the demo's load model (docs/demo.md)"
+
+
+@dataclass(frozen=True, slots=True)
+class ServingPoint:
+    """One published measurement of an instance under load. Watts and tokens/s are of the whole instance."""
+
+    id: str
+    model_id: str
+    accelerators: int
+    serving_w: float
+    throughput_tokens_per_s: float
+    tokens_per_request: float
+    joules_per_token: float
+    source_title: str
+    source_url: str
+
+
+@cache
+def serving_points() -> dict[str, ServingPoint]:
+    """The rows of ``serving_points.csv`` by id."""
+    with Path(__file__).with_name("serving_points.csv").open(newline="", encoding="utf-8") as file:
+        return {
+            row["id"]: ServingPoint(
+                id=row["id"],
+                model_id=row["model_id"],
+                accelerators=int(row["num_gpus"]),
+                serving_w=float(row["avg_power_w"]),
+                throughput_tokens_per_s=float(row["throughput_tokens_per_s"]),
+                tokens_per_request=float(row["avg_output_tokens"]),
+                joules_per_token=float(row["energy_per_token_j"]),
+                source_title=row["source_title"],
+                source_url=row["source_url"],
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def _hour(text: str) -> int:
+    return epoch_hour(datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Equal instances that serve one model at one site, reporting through ``sources`` (instances spread evenly)."""
+
+    name: str
+    model: str
+    team: str
+    site: str
+    sources: tuple[str, ...]
+    instances_per_source: int
+    point: str
+    start_share: float  # serving share of the mean working day at the start
+    shape: Shape
+    boundary: str
+    method: str
+    then: tuple[int, str] | None = None  # (epoch hour, serving point from then on)
+    silent_from: dict[str, int] = field(default_factory=dict)  # source: epoch hour of its last reading's end
+
+    def points(self) -> list[ServingPoint]:
+        return [serving_points()[self.point], *([serving_points()[self.then[1]]] if self.then else [])]
+
+    @property
+    def citation(self) -> str:
+        measured = " then ".join(f"{p.joules_per_token:.3f} J/token" for p in self.points())
+        point = self.points()[0]
+        return f"{ORGANISATION_BASIS}; {measured} as measured for {point.model_id}: {point.source_title}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a simulated job: accelerators at ``load`` x TDP from ``start`` for ``hours``."""
+
+    workload: str
+    model: str
+    team: str
+    site: str
+    source: str
+    kind: str
+    start: str
+    hours: int
+    accelerators: int
+    hardware: str
+    load: float
+    boundary: str = "node"
+    method: str = "measured"
+    study: str = ""
+    epochs: float = 0.0
+
+    @property
+    def citation(self) -> str:
+        return f"{ORGANISATION_BASIS}: {self.accelerators} x {self.hardware} at {self.load:.0%} of TDP"
+
+
+FLEETS = (
+    Fleet(
+        name="Atlas chat",
+        model="Atlas 70B",
+        team="assistant",
+        site="fra1",
+        sources=("fra1/row-a/rack-01", "fra1/row-a/rack-02", "fra1/row-a/rack-03"),
+        instances_per_source=13,
+        point="llama-3.3-70b-64",
+        start_share=0.46,
+        shape=Shape(peak_hour=13.5, daily_swing=0.55, weekend=0.72, growth_per_quarter=0.17),
+        boundary="node",
+        method="metered",
+        then=(_hour("2026-08-03T06:00"), "llama-3.3-70b-128"),
+    ),
+    Fleet(
+        name="Atlas routing and short answers",
+        model="Atlas 8B",
+        team="assistant",
+        site="fra1",
+        sources=("fra1/row-a/rack-04",),
+        instances_per_source=24,
+        point="llama-3.1-8b-64",
+        start_share=0.5,
+        shape=Shape(peak_hour=13.5, daily_swing=0.5, weekend=0.75, growth_per_quarter=0.15),
+        boundary="node",
+        method="metered",
+    ),
+    Fleet(
+        name="Coda completion",
+        model="Coda 30B",
+        team="devtools",
+        site="dfw1",
+        sources=("dfw1/pool-code-1", "dfw1/pool-code-2"),
+        instances_per_source=32,
+        point="qwen3-coder-30b-32",
+        start_share=0.42,
+        shape=Shape(peak_hour=19.0, daily_swing=0.8, weekend=0.3, growth_per_quarter=0.22),
+        boundary="accelerator",
+        method="measured",
+        then=(_hour("2026-06-15T14:00"), "qwen3-coder-30b-64"),
+    ),
+    Fleet(
+        name="Lumen image understanding",
+        model="Lumen VL 8B",
+        team="vision",
+        site="dfw1",
+        sources=("dfw1/pool-vision-1", "dfw1/pool-vision-2"),
+        instances_per_source=16,
+        point="qwen3-vl-8b-96",
+        start_share=0.44,
+        shape=Shape(peak_hour=18.0, daily_swing=0.5, weekend=0.85, growth_per_quarter=0.1),
+        boundary="accelerator",
+        method="measured",
+        silent_from={"dfw1/pool-vision-2": _hour("2026-08-19T14:00")},
+    ),
+    Fleet(
+        name="Sift document summaries",
+        model="Sift 12B",
+        team="search",
+        site="lla1",
+        sources=("lla1/hall-2/pdu-07", "lla1/hall-2/pdu-08"),
+        instances_per_source=28,
+        point="gemma-3-12b-128",
+        start_share=0.62,
+        shape=Shape(peak_hour=1.0, daily_swing=0.3, weekend=0.95, growth_per_quarter=0.12),
+        boundary="node",
+        method="metered",
+    ),
+    Fleet(
+        name="Reason research answers",
+        model="Reason 120B",
+        team="foundation",
+        site="lla1",
+        sources=("lla1/hall-2/node-31-38",),
+        instances_per_source=20,
+        point="gpt-oss-120b-64",
+        start_share=0.4,
+        shape=Shape(peak_hour=14.0, daily_swing=0.45, weekend=0.5, growth_per_quarter=0.3),
+        boundary="accelerator",
+        method="measured",
+    ),
+    Fleet(
+        name="Echo voice assistant",
+        model="Echo Omni 30B",
+        team="speech",
+        site="dub1",
+        sources=("dub1/asg-voice",),
+        instances_per_source=12,
+        point="qwen3-omni-30b-64",
+        start_share=0.38,
+        shape=Shape(peak_hour=16.0, daily_swing=0.6, weekend=1.05, growth_per_quarter=0.2),
+        boundary="accelerator",
+        method="modelled",
+    ),
+    Fleet(
+        name="Growth experiments",
+        model="Atlas 8B",
+        team="growth-experiments",  # no team of that name: kept, and offered for mapping
+        site="dfw1",
+        sources=("dfw1/pool-shared-3",),
+        instances_per_source=6,
+        point="llama-3.1-8b-64",
+        start_share=0.3,
+        shape=Shape(peak_hour=18.0, daily_swing=0.4, weekend=0.5, growth_per_quarter=0.4),
+        boundary="accelerator",
+        method="measured",
+    ),
+)
+
+
+def _jobs() -> Iterator[Job]:
+    yield Job(
+        workload="Coda 30B instruction tuning",
+        model="Coda 30B",
+        team="devtools",
+        site="dfw1",
+        source="dfw1/train-a",
+        kind="fine_tuning",
+        start="2026-05-18T09:00",
+        hours=240,
+        accelerators=64,
+        hardware=H100,
+        load=0.84,
+        epochs=2,
+    )
+    yield Job(
+        workload="Lumen VL 8B pretraining",
+        model="Lumen VL 8B",
+        team="vision",
+        site="dfw1",
+        source="dfw1/train-b",
+        kind="training",
+        start="2026-08-17T08:00",
+        hours=504,
+        accelerators=96,
+        hardware=H100,
+        load=0.86,
+        epochs=1,
+    )
+    yield Job(
+        workload="Atlas 70B preference tuning",
+        model="Atlas 70B",
+        team="assistant",
+        site="fra1",
+        source="fra1/row-c/train",
+        kind="fine_tuning",
+        start="2026-07-13T07:00",
+        hours=336,
+        accelerators=64,
+        hardware=H100,
+        load=0.82,
+        epochs=3,
+    )
+    adapter_sweep = datetime(2026, 9, 14, 6, tzinfo=UTC)
+    for number in range(1, 13):
+        yield Job(
+            workload=f"Coda adapter sweep, trial {number:02d}",
+            model="Coda 30B",
+            team="devtools",
+            site="dfw1",
+            source="dfw1/train-a",
+            kind="fine_tuning",
+            start=(adapter_sweep + timedelta(hours=8 * (number - 1))).isoformat(),
+            hours=7,
+            accelerators=8,
+            hardware=H100,
+            load=0.8,
+            study="Coda adapter sweep",
+            epochs=1,
+        )
+    for day in range((END_HOUR - FIRST_HOUR) // 24):
+        night = from_epoch_hour(FIRST_HOUR + 24 * day)
+        yield Job(
+            workload="Atlas nightly evaluation",
+            model="Atlas 70B",
+            team="assistant",
+            site="fra1",
+            source="fra1/row-c/eval",
+            kind="evaluation",
+            start=(night + timedelta(hours=1)).isoformat(),
+            hours=4,
+            accelerators=16,
+            hardware=H100,
+            load=0.7,
+        )
+        if night.weekday() == 5:
+            yield Job(
+                workload="Sift corpus preparation",
+                model="Sift 12B",
+                team="search",
+                site="lla1",
+                source="lla1/hall-2/prep",
+                kind="data",
+                start=(night + timedelta(hours=4)).isoformat(),
+                hours=16,
+                accelerators=16,
+                hardware="nvidia-a10g",
+                load=0.75,
+                method="estimated",
+            )
+        if night.weekday() < 5 and night.month in (6, 7, 8):
+            yield Job(
+                workload="Adapter prototypes at a desk",
+                model="Atlas 8B",
+                team="assistant",
+                site="",  # nobody said where it stands: kept, and without emissions until somebody does
+                source="workstation-14/gpu0",
+                kind="fine_tuning",
+                start=(night + timedelta(hours=8)).isoformat(),
+                hours=8,
+                accelerators=1,
+                hardware="nvidia-rtx-4090",
+                load=0.7,
+                boundary="accelerator",
+            )
+
+
+JOBS = tuple(_jobs())
+
+# One meter that two agents read for two days after an upgrade: every hour is there twice, 20 minutes apart.
+OVERLAP_SOURCE = "fra1/row-a/rack-04"
+OVERLAP_FROM, OVERLAP_UNTIL = _hour("2026-07-21T00:00"), _hour("2026-07-23T00:00")
+OVERLAP_SHIFT_S = 1200
+
+
+def fleet_rows(fleet: Fleet, tdp_w: float, idle_w: float | None) -> Iterator[dict[str, Any]]:
+    """The readings of a fleet, as its exporters would post them: two an hour for each source, serving and idle."""
+    hours: IntArray = np.arange(FIRST_HOUR, END_HOUR, dtype=np.int64)
+    points = fleet.points()
+    changed = hours >= (fleet.then[0] if fleet.then else END_HOUR)
+    serving_w = np.where(changed, points[-1].serving_w, points[0].serving_w)
+    throughput = np.where(changed, points[-1].throughput_tokens_per_s, points[0].throughput_tokens_per_s)
+    first = points[0]
+    for source in fleet.sources:
+        until = fleet.silent_from.get(source, END_HOUR) - FIRST_HOUR
+        wanted = (
+            demand(fleet.shape, source, hours, FIRST_HOUR)
+            * fleet.start_share
+            * fleet.instances_per_source
+            * first.throughput_tokens_per_s
+        )
+        load = fleet_load(
+            demand_tokens_per_s=wanted[:until],
+            hours=hours[:until],
+            instances=fleet.instances_per_source,
+            accelerators_per_instance=first.accelerators,
+            serving_w=serving_w[:until],
+            throughput_tokens_per_s=throughput[:until],
+            tokens_per_request=first.tokens_per_request,
+            idle_w=idle_w if idle_w is not None else IDLE_OVER_TDP * tdp_w,
+            node_factor=NODE_FACTOR if fleet.boundary == "node" else 1.0,
+        )
+        shared = {
+            "source": source,
+            "site": fleet.site,
+            "team": fleet.team,
+            "model": fleet.model,
+            "workload": fleet.name,
+            "boundary": fleet.boundary,
+            "method": fleet.method,
+            "hardware": H100,
+            "accelerators": fleet.instances_per_source * first.accelerators,
+        }
+        for hour, serving_s, serving, idle, tokens, requests in zip(
+            load.hours.tolist(),
+            load.serving_s.tolist(),
+            load.serving_milliwatt_hours.tolist(),
+            load.idle_milliwatt_hours.tolist(),
+            load.tokens.tolist(),
+            load.requests.tolist(),
+            strict=True,
+        ):
+            start = from_epoch_hour(hour)
+            turn, end = start + timedelta(seconds=serving_s), start + timedelta(hours=1)
+            if serving_s:
+                work = {"tokens": tokens, "requests": requests}
+                yield {**shared, **_interval(start, turn, serving), "kind": "inference", "work": work}
+            yield {**shared, **_interval(turn, end, idle), "kind": "idle"}
+            if source == OVERLAP_SOURCE and OVERLAP_FROM <= hour < OVERLAP_UNTIL:
+                shift = timedelta(seconds=OVERLAP_SHIFT_S)
+                yield {**shared, **_interval(start + shift, end + shift, serving + idle), "kind": "inference"}
+
+
+def job_rows(job: Job, tdp_w: float) -> Iterator[dict[str, Any]]:
+    """The readings of a job: one an hour."""
+    first = _hour(job.start.removesuffix("+00:00"))
+    hours: IntArray = np.arange(first, first + job.hours, dtype=np.int64)
+    energy = job_milliwatt_hours(
+        seed=job.workload,
+        hours=hours,
+        accelerators=job.accelerators,
+        tdp_w=tdp_w,
+        load=job.load,
+        node_factor=NODE_FACTOR if job.boundary == "node" else 1.0,
+    )
+    shared: dict[str, Any] = {
+        "source": job.source,
+        "team": job.team,
+        "model": job.model,
+        "workload": job.workload,
+        "kind": job.kind,
+        "boundary": job.boundary,
+        "method": job.method,
+        "hardware": job.hardware,
+        "accelerators": job.accelerators,
+    }
+    if job.site:
+        shared["site"] = job.site
+    if job.study:
+        shared["study"] = job.study
+    for hour, milliwatt_hours in zip(hours.tolist(), energy.tolist(), strict=True):
+        start = from_epoch_hour(hour)
+        row = {**shared, **_interval(start, start + timedelta(hours=1), milliwatt_hours)}
+        if job.epochs:
+            row["work"] = {"epochs": round(job.epochs / job.hours, 3)}
+        yield row
+
+
+def _interval(start: datetime, end: datetime, milliwatt_hours: int) -> dict[str, Any]:
+    return {"start": _text(start), "end": _text(end), "energy_wh": milliwatt_hours / 1000}
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
