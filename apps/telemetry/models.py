@@ -111,7 +111,7 @@ class Receipt(OrganisationOwned):
     body_digest = models.CharField(max_length=64)
     idempotency_key = models.CharField(max_length=255, null=True)
     answer_status = models.SmallIntegerField(default=200)
-    answer = models.JSONField(default=dict)
+    answer = models.TextField(blank=True, help_text="the body answered, kept to be given again byte for byte")
 
     class Meta:
         ordering = ["-received_at"]
@@ -123,6 +123,13 @@ class Receipt(OrganisationOwned):
             )
         ]
         indexes = [models.Index(fields=["organisation", "-received_at"], name="receipt_recent")]
+
+
+class NamingVersion(models.Model):
+    """Counts the changes of a mapping (source to site, name to team), so that every process drops what it cached."""
+
+    organisation = models.OneToOneField(Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    version = models.BigIntegerField(default=0)
 
 
 class AbstractReading(models.Model):
@@ -145,10 +152,11 @@ class AbstractReading(models.Model):
 
 
 class Reading(AbstractReading):
-    """The raw row, natural key leading with time. Only ``telemetry.intake`` writes here; nothing ever updates it.
+    """The raw row, natural key leading with time. Only ``telemetry.intake`` writes here.
 
-    Foreign keys are not enforced by the database: the intake has just resolved every id in the same transaction, and
-    a check per row would cost more than the row.
+    PostgreSQL: partitioned by month of ``start_ms``; SQLite: a table WITHOUT ROWID, so that the row lies in its key's
+    index. Both are made by the migration ``0002_reading_table``. Foreign keys are not enforced by the database: the
+    intake has just resolved every id in the same transaction, and a check per row would cost more than the row.
     """
 
     pk = models.CompositePrimaryKey("organisation", "start_ms", "source", "end_ms")
