@@ -7,6 +7,7 @@ broker of plain files) and production (PostgreSQL, Redis). Nothing else in the c
 import os
 import stat
 from pathlib import Path
+from urllib.parse import unquote
 
 import environ
 from celery.schedules import crontab
@@ -107,6 +108,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "apps.core.context_processors.page",
+                "apps.organisations.context_processors.person",
             ],
             "builtins": ["apps.core.templatetags.figures"],
         },
@@ -129,8 +131,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=600)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # Server-side binding and binary COPY need a session of our own; a transaction-pooling proxy is not supported.
-    DATABASES["default"]["OPTIONS"] = {"options": "-c timezone=UTC"}
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    # The folder of a unix socket: postgresql://user@/name?host=/run/postgresql or postgresql://user@%2Frun%2Fpostgresql/name
+    DATABASES["default"]["HOST"] = unquote(_options.pop("host", DATABASES["default"]["HOST"]))
+    # Binary COPY needs a session of our own; a transaction-pooling proxy is not supported.
+    _options["options"] = f"{_options.get('options', '')} -c timezone=UTC".strip()
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -156,7 +161,9 @@ else:
         "processed_folder": str(_queue / "processed"),
         "control_folder": str(_queue / "control"),
         "store_processed": False,
+        "polling_interval": 0.1,  # kombu looks once a second; a folder listing ten times a second costs nothing
     }
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # its replies would stay behind as files that nobody reads
     CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
@@ -205,6 +212,9 @@ ACCOUNT_ADAPTER = "apps.organisations.adapters.AccountAdapter"  # closes self si
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # allauth's mail to a stranger offers a sign-up that does not exist
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000/")  # where links lead in mails that no page sent
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)

@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-PAGES = ["dashboards", "disclosures", "telemetry", "procurement", "factors", "sites", "organisations", "audit"]
+# Dashboards last: their `sites/<code>/` would else swallow `sites/manage/`.
+PAGES = ["disclosures", "telemetry", "procurement", "factors", "sites", "organisations", "dashboards"]
 API = ["organisations", "sites", "workloads", "factors", "procurement", "telemetry", "accounting", "disclosures"]
 
 urlpatterns = [
@@ -17,6 +18,6 @@ urlpatterns = [
     path("api/v1/", include([path("", include(f"apps.{room}.api_urls")) for room in API])),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("apps.organisations.account_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -22,6 +22,8 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
+from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
@@ -239,6 +241,20 @@ def rows_page(request: Request, rows: Iterable[Mapping[str, Any]], key: Sequence
     page = ordered[:limit]
     next_key = [page[-1][name] for name in key] if len(ordered) > limit else None
     return list_answer(request, [dict(row) for row in page], next_key)
+
+
+LIST_PARAMETERS = [
+    OpenApiParameter("limit", int, description=f"rows a page, 1 to {MAX_LIMIT}; {DEFAULT_LIMIT} unless told"),
+    OpenApiParameter("cursor", str, description="where the page starts: taken from a `next` link"),
+]
+
+
+def list_schema(row: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """How the OpenAPI document describes a list of rows."""
+    return inline_serializer(
+        f"{row.__name__.removesuffix('Serializer')}List",
+        {"results": row(many=True), "next": serializers.URLField(allow_null=True)},
+    )
 
 
 # --- Numbers and CSV ----------------------------------------------------------------------------------------------
