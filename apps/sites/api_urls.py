@@ -1,5 +1,10 @@
 """API of this room, below ``/api/v1/``."""
 
-from django.urls import URLPattern
+from django.urls import re_path
 
-urlpatterns: list[URLPattern] = []
+from apps.sites import api
+
+urlpatterns = [
+    re_path(r"^sites/?$", api.SiteList.as_view(), name="api-sites"),
+    re_path(r"^sites/(?P<code>[-\w]+)/?$", api.SiteDetail.as_view(), name="api-site"),
+]

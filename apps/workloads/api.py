@@ -1,0 +1,91 @@
+"""API of AI models and workloads. No rules. Telemetry makes both by naming them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.api import LIST_PARAMETERS, keyset_page, list_schema, refuse_unknown
+from apps.organisations.authentication import principal_of
+from apps.organisations.models import Scope
+from apps.workloads import queries
+from apps.workloads.models import AIModel, Provenance, Workload
+
+
+class ModelSerializer(serializers.Serializer[AIModel]):
+    """An AI model as the API shows it."""
+
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    provenance = serializers.ChoiceField(choices=Provenance.choices)
+    citation = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class WorkloadSerializer(serializers.Serializer[Workload]):
+    """A workload as the API shows it; its name may hold any sign, so it is addressed by ``id``."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    provenance = serializers.ChoiceField(choices=Provenance.choices)
+    citation = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+def _model(model: AIModel) -> dict[str, Any]:
+    return dict(ModelSerializer(model).data)
+
+
+def _workload(workload: Workload) -> dict[str, Any]:
+    return dict(WorkloadSerializer(workload).data)
+
+
+class ModelList(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="models_list", parameters=LIST_PARAMETERS, responses=list_schema(ModelSerializer))
+    def get(self, request: Request) -> Response:
+        """The organisation's AI models, by slug."""
+        refuse_unknown(request, ())
+        return Response(keyset_page(request, queries.models(principal_of(request).organisation_id), ["slug"], _model))
+
+
+class ModelDetail(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="models_read", responses=ModelSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        """One AI model."""
+        model = queries.model(principal_of(request).organisation_id, slug)
+        if model is None:
+            raise Http404(f"No model {slug}.")
+        return Response(_model(model))
+
+
+class WorkloadList(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="workloads_list", parameters=LIST_PARAMETERS, responses=list_schema(WorkloadSerializer))
+    def get(self, request: Request) -> Response:
+        """The organisation's workloads, by name."""
+        refuse_unknown(request, ())
+        rows = queries.workloads(principal_of(request).organisation_id)
+        return Response(keyset_page(request, rows, ["name"], _workload))
+
+
+class WorkloadDetail(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="workloads_read", responses=WorkloadSerializer)
+    def get(self, request: Request, workload_id: int) -> Response:
+        """One workload."""
+        workload = queries.workload(principal_of(request).organisation_id, int(workload_id))
+        if workload is None:
+            raise Http404(f"No workload {workload_id}.")
+        return Response(_workload(workload))

@@ -1,0 +1,92 @@
+"""Models, workloads and teams through the API: pages, errors, tenancy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from apps.organisations.models import Organisation, Team
+from apps.workloads.models import AIModel, Provenance, Workload
+from apps.workloads.services import describe_model, describe_workload
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def get(client: Client, make_key: Callable[..., str]) -> Callable[..., dict]:
+    headers = {"Authorization": f"Bearer {make_key(('read',))}"}
+
+    def get_json(path: str, status: int = 200) -> dict:
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == status, answer.content
+        return answer.json()
+
+    return get_json
+
+
+def test_a_list_is_walked_by_its_next_links_without_gap_or_repeat(
+    get: Callable[..., dict], organisation: Organisation, other_organisation: Organisation
+) -> None:
+    for number in range(7):
+        AIModel.unscoped.create(organisation=organisation, slug=f"m-{number}", name=f"M {number}")
+        AIModel.unscoped.create(organisation=other_organisation, slug=f"m-{number}x", name=f"M {number}")
+    seen: list[str] = []
+    url: str | None = "/api/v1/models?limit=3"
+    while url:
+        page = get(url)
+        seen += [row["slug"] for row in page["results"]]
+        url = page["next"]
+        if len(seen) == 3:  # a row that arrives behind the cursor shifts nothing
+            AIModel.unscoped.create(organisation=organisation, slug="a-new", name="new")
+    assert seen == [f"m-{number}" for number in range(7)]
+
+
+@pytest.mark.parametrize("path", ["teams", "sites", "models", "workloads"])
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "/query/limit"),
+        ("limit=many", "/query/limit"),
+        ("cursor=!!", "/query/cursor"),
+        ("cursor=W10", "/query/cursor"),
+        ("cursor=W251bGxd", "/query/cursor"),
+        ("taem=x", "/query/taem"),
+    ],
+)
+def test_a_bad_parameter_is_named(get: Callable[..., dict], path: str, query: str, pointer: str) -> None:
+    problem = get(f"/api/v1/{path}?{query}", 400)
+    assert problem["errors"][0]["pointer"] == pointer
+    assert set(problem["errors"][0]) == {"pointer", "got", "expected"}
+
+
+def test_lists_take_a_trailing_slash_and_never_redirect(get: Callable[..., dict], team: Team) -> None:
+    assert get("/api/v1/teams") == get("/api/v1/teams/")
+    assert get("/api/v1/teams/vision") == get("/api/v1/teams/vision/")
+
+
+def test_a_workload_is_addressed_by_id_whatever_its_name_holds(
+    get: Callable[..., dict], organisation: Organisation, other_organisation: Organisation
+) -> None:
+    own = Workload.unscoped.create(organisation=organisation, name="run/1?x=ü")
+    foreign = Workload.unscoped.create(organisation=other_organisation, name="theirs")
+    (row,) = get("/api/v1/workloads")["results"]
+    assert (row["id"], row["name"]) == (own.pk, "run/1?x=ü")
+    assert get(f"/api/v1/workloads/{own.pk}") == row
+    assert get(f"/api/v1/workloads/{foreign.pk}", 404)["title"] == "Not found"
+
+
+def test_describing_makes_a_model_once_and_gives_it_a_slug_of_its_own(organisation: Organisation) -> None:
+    first = describe_model(organisation=organisation, name="BLOOM 176B", actor="system")
+    again = describe_model(
+        organisation=organisation,
+        name="BLOOM 176B",
+        actor="system",
+        provenance=Provenance.PUBLISHED,
+        citation="L. 2023",
+    )
+    other = describe_model(organisation=organisation, name="bloom-176b", actor="system")
+    assert (first.pk, first.slug, again.citation) == (again.pk, "bloom-176b", "L. 2023")
+    assert other.slug == "bloom-176b-2"
+    assert describe_workload(organisation=organisation, name="run", actor="system").provenance == "reported"
