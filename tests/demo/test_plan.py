@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.dashboards.demo import fleets
+from apps.dashboards.demo import fleets, readings
 from apps.dashboards.demo.published import published_runs
 
 TDP_W = {"nvidia-h100-sxm5-80gb": 700.0, "nvidia-a10g": 150.0, "nvidia-rtx-4090": 450.0}
@@ -56,8 +56,9 @@ def test_a_published_run_says_where_it_comes_from(run):
 
 @pytest.fixture(scope="module")
 def simulated() -> list[dict]:
-    rows = [row for fleet in fleets.FLEETS for row in fleets.fleet_rows(fleet, TDP_W[fleets.H100], None)]
-    return rows + [row for job in fleets.JOBS for row in fleets.job_rows(job, TDP_W[job.hardware])]
+    rows = [row for fleet in fleets.FLEETS for row in readings.fleet_rows(fleet, TDP_W[fleets.H100], None)]
+    rows += [row for job in fleets.JOBS for row in readings.job_rows(job, TDP_W[job.hardware])]
+    return rows + [row for pool in fleets.POOLS for row in readings.pool_rows(pool, TDP_W[pool.hardware], None)]
 
 
 def test_every_simulated_reading_lies_in_the_two_quarters(simulated):
@@ -88,9 +89,15 @@ def test_one_source_falls_silent(simulated):
     last = {}
     for row in simulated:
         last[row["source"]] = max(last.get(row["source"], ""), row["end"])
-    fleet_sources = {source for fleet in fleets.FLEETS for source in fleet.sources}
-    assert {source for source in fleet_sources if last[source] < "2026-10-01"} == {"dfw1/pool-vision-2"}
+    assert {source for source in last if last[source] < "2026-09-30"} == {"dfw1/pool-vision-2"}
     assert last["dfw1/pool-vision-2"] == "2026-08-19T14:00:00Z"
+
+
+def test_a_pool_reports_every_hour_whether_it_works_or_waits(simulated):
+    for pool in fleets.POOLS:
+        starts = [row["start"] for row in simulated if row["source"] == pool.source]
+        assert len(starts) == len(set(starts)) == fleets.END_HOUR - fleets.FIRST_HOUR
+        assert pool.accelerators >= max(job.accelerators for job in fleets.JOBS if pool.source in job.sources)
 
 
 def test_one_source_has_no_site(simulated):
@@ -99,7 +106,7 @@ def test_one_source_has_no_site(simulated):
 
 def test_energy_per_token_falls_where_a_better_serving_point_came_in():
     fleet = next(fleet for fleet in fleets.FLEETS if fleet.name == "Atlas chat")
-    rows = [row for row in fleets.fleet_rows(fleet, 700.0, None) if row["kind"] == "inference"]
+    rows = [row for row in readings.fleet_rows(fleet, 700.0, None) if row["kind"] == "inference"]
     joules = [
         sum(row["energy_wh"] * 3600 for row in part) / sum(row["work"]["tokens"] for row in part)
         for part in (

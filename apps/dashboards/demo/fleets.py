@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from apps.core.windows import Quarter, epoch_hour, from_epoch_hour
-from apps.dashboards.demo.load import IntArray, Shape, demand, fleet_load, job_milliwatt_hours
+from apps.dashboards.demo.load import Shape
 
 FIRST_QUARTER, LAST_QUARTER = Quarter(2026, 2), Quarter(2026, 3)
 FIRST_HOUR, END_HOUR = FIRST_QUARTER.window.first_hour, LAST_QUARTER.window.end_hour
@@ -28,6 +25,7 @@ NODE_FACTOR = (0.14 + 0.06) / 0.14
 IDLE_OVER_TDP = 0.12
 H100 = "nvidia-h100-sxm5-80gb"
 ORGANISATION_BASIS = "Simulated by the demo's load model (docs/demo.md)"
+POOL_WORKLOAD = "Training pools between jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +97,13 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a simulated job: accelerators at ``load`` x TDP from ``start`` for ``hours``."""
+    """One run of a simulated job: ``accelerators`` of each source at ``load`` x TDP from ``start`` for ``hours``."""
 
     workload: str
     model: str
     team: str
     site: str
-    source: str
+    sources: tuple[str, ...]
     kind: str
     start: str
     hours: int
@@ -119,7 +117,25 @@ class Job:
 
     @property
     def citation(self) -> str:
-        return f"{ORGANISATION_BASIS}: {self.accelerators} x {self.hardware} at {self.load:.0%} of TDP"
+        count = self.accelerators * len(self.sources)
+        return f"{ORGANISATION_BASIS}: {count} x {self.hardware} at {self.load:.0%} of TDP"
+
+    @property
+    def first_hour(self) -> int:
+        return _hour(self.start.removesuffix("+00:00"))
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A source whose accelerators run jobs, and wait for the next one in between."""
+
+    source: str
+    site: str
+    team: str
+    accelerators: int
+    hardware: str = H100
+    boundary: str = "node"
+    method: str = "measured"
 
 
 FLEETS = (
@@ -221,8 +237,8 @@ FLEETS = (
         name="Growth experiments",
         model="Atlas 8B",
         team="growth-experiments",  # no team of that name: kept, and offered for mapping
-        site="dfw1",
-        sources=("dfw1/pool-shared-3",),
+        site="vie1",
+        sources=("vie1/lab-node-1",),
         instances_per_source=6,
         point="llama-3.1-8b-64",
         start_share=0.3,
@@ -239,11 +255,11 @@ def _jobs() -> Iterator[Job]:
         model="Coda 30B",
         team="devtools",
         site="dfw1",
-        source="dfw1/train-a",
+        sources=("dfw1/train/rack-1",),
         kind="fine_tuning",
         start="2026-05-18T09:00",
         hours=240,
-        accelerators=64,
+        accelerators=48,
         hardware=H100,
         load=0.84,
         epochs=2,
@@ -253,11 +269,11 @@ def _jobs() -> Iterator[Job]:
         model="Lumen VL 8B",
         team="vision",
         site="dfw1",
-        source="dfw1/train-b",
+        sources=("dfw1/train/rack-1", "dfw1/train/rack-2"),
         kind="training",
         start="2026-08-17T08:00",
         hours=504,
-        accelerators=96,
+        accelerators=48,
         hardware=H100,
         load=0.86,
         epochs=1,
@@ -267,7 +283,7 @@ def _jobs() -> Iterator[Job]:
         model="Atlas 70B",
         team="assistant",
         site="fra1",
-        source="fra1/row-c/train",
+        sources=("fra1/row-c/train",),
         kind="fine_tuning",
         start="2026-07-13T07:00",
         hours=336,
@@ -283,7 +299,7 @@ def _jobs() -> Iterator[Job]:
             model="Coda 30B",
             team="devtools",
             site="dfw1",
-            source="dfw1/train-a",
+            sources=("dfw1/train/node-09",),
             kind="fine_tuning",
             start=(adapter_sweep + timedelta(hours=8 * (number - 1))).isoformat(),
             hours=7,
@@ -300,7 +316,7 @@ def _jobs() -> Iterator[Job]:
             model="Atlas 70B",
             team="assistant",
             site="fra1",
-            source="fra1/row-c/eval",
+            sources=("fra1/row-c/eval",),
             kind="evaluation",
             start=(night + timedelta(hours=1)).isoformat(),
             hours=4,
@@ -314,7 +330,7 @@ def _jobs() -> Iterator[Job]:
                 model="Sift 12B",
                 team="search",
                 site="lla1",
-                source="lla1/hall-2/prep",
+                sources=("lla1/hall-2/prep",),
                 kind="data",
                 start=(night + timedelta(hours=4)).isoformat(),
                 hours=16,
@@ -323,13 +339,13 @@ def _jobs() -> Iterator[Job]:
                 load=0.75,
                 method="estimated",
             )
-        if night.weekday() < 5 and night.month in (6, 7, 8):
+        if night.weekday() < 5 and night.month >= 6:
             yield Job(
                 workload="Adapter prototypes at a desk",
                 model="Atlas 8B",
                 team="assistant",
                 site="",  # nobody said where it stands: kept, and without emissions until somebody does
-                source="workstation-14/gpu0",
+                sources=("workstation-14/gpu0",),
                 kind="fine_tuning",
                 start=(night + timedelta(hours=8)).isoformat(),
                 hours=8,
@@ -341,109 +357,16 @@ def _jobs() -> Iterator[Job]:
 
 
 JOBS = tuple(_jobs())
+POOLS = (
+    Pool("fra1/row-c/train", "fra1", "assistant", 64),
+    Pool("fra1/row-c/eval", "fra1", "assistant", 16),
+    Pool("dfw1/train/rack-1", "dfw1", "foundation", 48),
+    Pool("dfw1/train/rack-2", "dfw1", "foundation", 48),
+    Pool("dfw1/train/node-09", "dfw1", "devtools", 8),
+    Pool("lla1/hall-2/prep", "lla1", "search", 16, hardware="nvidia-a10g", method="estimated"),
+)
 
 # One meter that two agents read for two days after an upgrade: every hour is there twice, 20 minutes apart.
 OVERLAP_SOURCE = "fra1/row-a/rack-04"
 OVERLAP_FROM, OVERLAP_UNTIL = _hour("2026-07-21T00:00"), _hour("2026-07-23T00:00")
 OVERLAP_SHIFT_S = 1200
-
-
-def fleet_rows(fleet: Fleet, tdp_w: float, idle_w: float | None) -> Iterator[dict[str, Any]]:
-    """The readings of a fleet, as its exporters would post them: two an hour for each source, serving and idle."""
-    hours: IntArray = np.arange(FIRST_HOUR, END_HOUR, dtype=np.int64)
-    points = fleet.points()
-    changed = hours >= (fleet.then[0] if fleet.then else END_HOUR)
-    serving_w = np.where(changed, points[-1].serving_w, points[0].serving_w)
-    throughput = np.where(changed, points[-1].throughput_tokens_per_s, points[0].throughput_tokens_per_s)
-    first = points[0]
-    for source in fleet.sources:
-        until = fleet.silent_from.get(source, END_HOUR) - FIRST_HOUR
-        wanted = (
-            demand(fleet.shape, source, hours, FIRST_HOUR)
-            * fleet.start_share
-            * fleet.instances_per_source
-            * first.throughput_tokens_per_s
-        )
-        load = fleet_load(
-            demand_tokens_per_s=wanted[:until],
-            hours=hours[:until],
-            instances=fleet.instances_per_source,
-            accelerators_per_instance=first.accelerators,
-            serving_w=serving_w[:until],
-            throughput_tokens_per_s=throughput[:until],
-            tokens_per_request=first.tokens_per_request,
-            idle_w=idle_w if idle_w is not None else IDLE_OVER_TDP * tdp_w,
-            node_factor=NODE_FACTOR if fleet.boundary == "node" else 1.0,
-        )
-        shared = {
-            "source": source,
-            "site": fleet.site,
-            "team": fleet.team,
-            "model": fleet.model,
-            "workload": fleet.name,
-            "boundary": fleet.boundary,
-            "method": fleet.method,
-            "hardware": H100,
-            "accelerators": fleet.instances_per_source * first.accelerators,
-        }
-        for hour, serving_s, serving, idle, tokens, requests in zip(
-            load.hours.tolist(),
-            load.serving_s.tolist(),
-            load.serving_milliwatt_hours.tolist(),
-            load.idle_milliwatt_hours.tolist(),
-            load.tokens.tolist(),
-            load.requests.tolist(),
-            strict=True,
-        ):
-            start = from_epoch_hour(hour)
-            turn, end = start + timedelta(seconds=serving_s), start + timedelta(hours=1)
-            if serving_s:
-                work = {"tokens": tokens, "requests": requests}
-                yield {**shared, **_interval(start, turn, serving), "kind": "inference", "work": work}
-            yield {**shared, **_interval(turn, end, idle), "kind": "idle"}
-            if source == OVERLAP_SOURCE and OVERLAP_FROM <= hour < OVERLAP_UNTIL:
-                shift = timedelta(seconds=OVERLAP_SHIFT_S)
-                yield {**shared, **_interval(start + shift, end + shift, serving + idle), "kind": "inference"}
-
-
-def job_rows(job: Job, tdp_w: float) -> Iterator[dict[str, Any]]:
-    """The readings of a job: one an hour."""
-    first = _hour(job.start.removesuffix("+00:00"))
-    hours: IntArray = np.arange(first, first + job.hours, dtype=np.int64)
-    energy = job_milliwatt_hours(
-        seed=job.workload,
-        hours=hours,
-        accelerators=job.accelerators,
-        tdp_w=tdp_w,
-        load=job.load,
-        node_factor=NODE_FACTOR if job.boundary == "node" else 1.0,
-    )
-    shared: dict[str, Any] = {
-        "source": job.source,
-        "team": job.team,
-        "model": job.model,
-        "workload": job.workload,
-        "kind": job.kind,
-        "boundary": job.boundary,
-        "method": job.method,
-        "hardware": job.hardware,
-        "accelerators": job.accelerators,
-    }
-    if job.site:
-        shared["site"] = job.site
-    if job.study:
-        shared["study"] = job.study
-    for hour, milliwatt_hours in zip(hours.tolist(), energy.tolist(), strict=True):
-        start = from_epoch_hour(hour)
-        row = {**shared, **_interval(start, start + timedelta(hours=1), milliwatt_hours)}
-        if job.epochs:
-            row["work"] = {"epochs": round(job.epochs / job.hours, 3)}
-        yield row
-
-
-def _interval(start: datetime, end: datetime, milliwatt_hours: int) -> dict[str, Any]:
-    return {"start": _text(start), "end": _text(end), "energy_wh": milliwatt_hours / 1000}
-
-
-def _text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
