@@ -82,8 +82,14 @@ class LocationRate(OrganisationOwned):
 
 
 class AbstractLedgerRow(models.Model):
-    organisation = models.ForeignKey(Organisation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
-    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    """Only ``accounting.rollup`` writes here, whole days at a time; an index besides the key would cost every write."""
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     it_energy_milliwatt_hours = models.BigIntegerField()
     facility_energy_milliwatt_hours = models.BigIntegerField()
     location_mg = models.BigIntegerField(null=True)
@@ -103,6 +109,7 @@ class LedgerHour(AbstractLedgerRow):
         null=True,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
+        db_index=False,
         related_name="+",
     )
     pk = models.CompositePrimaryKey("organisation", "hour", "account")
@@ -154,8 +161,20 @@ class MarketRate(OrganisationOwned):
         ]
 
 
+class RebuiltDay(models.Model):
+    """A day whose ledger was rebuilt since the market rates of its claim period were last worked out.
+
+    Append-only like :class:`apps.telemetry.models.DirtyHour`, and written in the rebuild's transaction: a worker that
+    is killed between the two steps leaves the mark, and the next one finds it.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    day = models.IntegerField(help_text="days since the epoch")
+
+
 class LedgerState(models.Model):
-    """When an organisation's ledger last became true."""
+    """When an organisation's ledger last became true, and which inputs its rates were made from."""
 
     organisation = models.OneToOneField(Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+")
     last_settled_at = models.DateTimeField(null=True)
+    inputs_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256, see accounting.inputs")

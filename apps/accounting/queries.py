@@ -1,0 +1,212 @@
+"""Reading the ledger: energy and emissions of any window, grouped any way; coverage; state.
+
+Sums are made by the database, by account first and by name after that. Market-based figures are the only ones made
+here: exact fractions of the market rates, see :mod:`apps.accounting.market_parts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+from django.db import connection
+
+from apps.accounting import ledger_sql
+from apps.accounting.ledger_sql import DIMENSIONS as DIMENSIONS
+from apps.accounting.ledger_sql import SCOPES as SCOPES
+from apps.accounting.market_parts import add_market_based
+from apps.accounting.models import LedgerState, LocationRate, MarketRate
+from apps.core.windows import Window, epoch_ms, from_epoch_hour
+from apps.telemetry.models import DirtyHour, Source
+
+SILENT_AFTER = timedelta(hours=24)
+
+ENERGIES = ("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours")
+NULLABLE = ("location_mg", "market_mg", "tokens", "requests")
+COUNTS = ("readings", "covered_ms")
+TIERS = tuple(f"tier_{letter}_milliwatt_hours" for letter in "abcd")
+MARKED = ("simulated_milliwatt_hours", "published_milliwatt_hours", "without_factor_milliwatt_hours")
+# A tier that holds less than one part in this many of the energy does not set the letter of the whole.
+TIER_COUNTS_FROM = 20
+NAMED = {"team": "team_name", "model": "model_name", "site": "site_name"}
+
+
+@dataclass(frozen=True)
+class LedgerQuery:
+    """What is asked of the ledger.
+
+    ``group_by``: any of :data:`DIMENSIONS`. ``scope``: ``"2"``, ``"3"``, ``"unassigned"`` or ``"all"``. ``filters``:
+    dimension to the values wanted, ``""`` meaning none or unassigned. A window that cuts an hour counts it whole.
+    Raises ``ValueError`` for a dimension or scope that does not exist.
+    """
+
+    organisation_id: int
+    window: Window
+    group_by: tuple[str, ...] = ()
+    scope: str = "2"
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (*self.group_by, *self.filters):
+            if name not in DIMENSIONS:
+                raise ValueError(f"unknown dimension {name!r}; known are {', '.join(DIMENSIONS)}")
+        if self.scope not in SCOPES:
+            raise ValueError(f"unknown scope {self.scope!r}; known are {', '.join(SCOPES)}")
+
+
+@dataclass(frozen=True)
+class LedgerStatus:
+    """``pending_hours``: hours whose readings are not in the ledger yet."""
+
+    pending_hours: int
+    last_settled_at: datetime | None
+
+
+def group_columns(query: LedgerQuery) -> list[str]:
+    """The columns that tell the rows of :func:`ledger_frame` apart, in order; ``scope`` is the last."""
+    columns = []
+    for name in query.group_by:
+        columns += [name, NAMED[name]] if name in NAMED else [name]
+    return [*columns, "scope"]
+
+
+def ledger_frame(query: LedgerQuery) -> pd.DataFrame:
+    """Energy and emissions by group, one row each, sorted by the group columns (unassigned last).
+
+    Columns: :func:`group_columns`; energies [mWh] and counts as int64; ``location_mg``, ``market_mg``, ``tokens`` and
+    ``requests`` as nullable Int64 (absent is not zero); the facility energy [mWh] by quality tier (A metered,
+    B measured, C modelled, D estimated), simulated, published and without a factor; ``quality``: the weakest tier
+    that makes up 5 % of the energy. Any grouping of one query adds up to :func:`ledger_total` exactly.
+    """
+    columns = group_columns(query)
+    rows = _rows(query)
+    sums = [*ENERGIES, *NULLABLE, *COUNTS, *TIERS, *MARKED]
+    if rows.empty:
+        return _typed(rows.reindex(columns=[*columns, *sums, "quality"]))
+    grouped = rows.groupby(columns, dropna=False, sort=True)[sums].sum(min_count=1).reset_index()
+    for name in columns:
+        grouped[name] = grouped[name].astype(object).where(grouped[name].notna(), None)
+    grouped["quality"] = _quality(grouped)
+    return _typed(grouped)
+
+
+def ledger_total(query: LedgerQuery) -> pd.Series:
+    """The same columns for the whole window, filters and scope, whatever ``group_by`` says; ``scope`` as asked."""
+    rows = _rows(LedgerQuery(query.organisation_id, query.window, (), query.scope, query.filters))
+    total: dict[str, object] = {"scope": query.scope}
+    for name in (*ENERGIES, *COUNTS, *TIERS, *MARKED):
+        total[name] = int(rows[name].sum())
+    for name in NULLABLE:
+        total[name] = rows[name].sum(min_count=1) if len(rows) else pd.NA
+    order = ["scope", *ENERGIES, *NULLABLE, *COUNTS, *TIERS, *MARKED]
+    frame = pd.DataFrame([total], columns=order)
+    total["quality"] = _quality(frame).iloc[0]
+    return pd.Series(total, index=[*order, "quality"], dtype=object)
+
+
+def market_rates(organisation_id: int, window: Window) -> list[MarketRate]:
+    """The market rates of the claim periods that the window touches, by market and period, with their factors."""
+    rates = MarketRate.objects.of(organisation_id).select_related(
+        "fallback_factor", "fallback_factor__dataset", "fallback_factor__zone"
+    )
+    last_day = (window.end - timedelta(microseconds=1)).date()
+    return list(
+        rates.filter(period_start__lte=last_day, period_end__gt=window.start.date()).order_by("market", "period_start")
+    )
+
+
+def location_rates(organisation_id: int, window: Window) -> list[LocationRate]:
+    """The location rates that hold in the window, by site and time, with site, factor, dataset and zone."""
+    rates = LocationRate.objects.of(organisation_id).select_related("site", "factor", "factor__dataset", "factor__zone")
+    return list(
+        rates.filter(first_hour__lt=window.end_hour, end_hour__gt=window.first_hour).order_by(
+            "site__code", "first_hour"
+        )
+    )
+
+
+def ledger_status(organisation_id: int) -> LedgerStatus:
+    """How many hours wait to be rebuilt, and when the ledger last became true."""
+    hours = DirtyHour.objects.filter(organisation_id=organisation_id).values("hour").distinct().count()
+    state = LedgerState.objects.filter(pk=organisation_id).first()
+    return LedgerStatus(pending_hours=hours, last_settled_at=state.last_settled_at if state else None)
+
+
+def ledger_extent(organisation_id: int) -> Window | None:
+    """From the first to the last hour in the ledger; None when it is empty."""
+    with connection.cursor() as cursor:
+        cursor.execute(ledger_sql.EXTENT, [organisation_id])
+        first, last = cursor.fetchone()
+    return None if first is None else Window(from_epoch_hour(first), from_epoch_hour(last + 1))
+
+
+def source_coverage(organisation_id: int, window: Window, now: datetime | None = None) -> pd.DataFrame:
+    """How much of the window each source's readings cover, by name.
+
+    Columns: ``source``, ``site`` (code or None), ``first_reading_at``, ``last_reading_at``, ``covered_ms``,
+    ``window_ms`` (the part of the window from the source's first reading until now), ``coverage`` (0 to 1), ``silent``
+    (nothing for 24 hours before the end of the window, or before now), ``overlap_ms`` (time that two readings claim;
+    told by the hour, so readings that overlap inside an hour that has a gap as long are not seen).
+    """
+    now = now or datetime.now(UTC)
+    end = min(window.end, now)
+    with connection.cursor() as cursor:
+        cursor.execute(ledger_sql.COVERAGE, [organisation_id, window.first_hour, window.end_hour])
+        covered = {source: (int(once), int(twice)) for source, once, twice in cursor.fetchall()}
+    rows = []
+    for source in Source.objects.of(organisation_id).select_related("site").order_by("name"):
+        first, last = source.first_reading_at, source.last_reading_at
+        expected = max(window.start, first) if first else window.start
+        window_ms = max(epoch_ms(end) - epoch_ms(expected), 0)
+        once, twice = covered.get(source.pk, (0, 0))
+        rows.append(
+            {
+                "source": source.name,
+                "site": source.site.code if source.site else None,
+                "first_reading_at": first,
+                "last_reading_at": last,
+                "covered_ms": once,
+                "window_ms": window_ms,
+                "coverage": min(once / window_ms, 1.0) if window_ms else 0.0,
+                "silent": last is None or last < end - SILENT_AFTER,
+                "overlap_ms": twice,
+            }
+        )
+    columns = ["source", "site", "first_reading_at", "last_reading_at", "covered_ms", "window_ms", "coverage"]
+    return pd.DataFrame(rows, columns=[*columns, "silent", "overlap_ms"])
+
+
+# --- Inside -------------------------------------------------------------------------------------------------------
+
+
+def _rows(query: LedgerQuery) -> pd.DataFrame:
+    """Sums at the grain of the statement (finer than the grouping: by month and market), market-based included."""
+    statement = ledger_sql.statement(
+        query.organisation_id, query.window, query.group_by, query.scope, dict(query.filters)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.parameters)
+        names = [column[0] for column in cursor.description]
+        frame = pd.DataFrame(cursor.fetchall(), columns=names)
+    for name in NULLABLE:
+        if name in frame:
+            frame[name] = pd.array([None if pd.isna(v) else int(v) for v in frame[name]], dtype="Int64")
+    frame = ledger_sql.with_times(frame, statement, query.filters)
+    rates = market_rates(query.organisation_id, query.window) if query.scope in ("2", "all") else []
+    return add_market_based(frame, rates, [name for name in query.group_by if name != "market"])
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    whole = dict.fromkeys((*ENERGIES, *COUNTS, *TIERS, *MARKED), "int64")
+    return frame.astype({**whole, **dict.fromkeys(NULLABLE, "Int64")})
+
+
+def _quality(frame: pd.DataFrame) -> pd.Series:
+    """The weakest tier with at least one part in :data:`TIER_COUNTS_FROM` of the facility energy; None without any."""
+    whole = frame["facility_energy_milliwatt_hours"]
+    letter = pd.Series([None] * len(frame), index=frame.index, dtype=object)
+    for tier, name in zip(TIERS, "ABCD", strict=True):
+        letter[(whole > 0) & (frame[tier] * TIER_COUNTS_FROM >= whole) & (frame[tier] > 0)] = name
+    return letter

@@ -1,0 +1,191 @@
+"""From raw readings to ledger rows: one (organisation, day) at a time, entirely inside the database.
+
+A day is deleted and written again from the readings, never incremented: whatever was repeated, late, replaced or
+killed half-way, the same readings give the same rows. Nothing of it passes through Python, so that a worker's memory
+does not depend on how much there is.
+"""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+from apps.accounting import locks
+from apps.accounting.models import RebuiltDay
+from apps.accounting.sql import divided_by_ppm, part_up_to, quota, quota_rest, scaled_product
+from apps.core.windows import DAY_MS, HOUR_MS, from_epoch_day, month_number
+from apps.telemetry.models import Boundary
+
+HOURS_PER_DAY = 24
+LONGEST_READING_MS = 31 * DAY_MS
+QUANTITIES = ("energy", "tokens", "requests", "covered")
+
+# The condition of the partial index ``reading_spanning``, word for word: both planners recognise it only so.
+_SPANNING = "end_ms > start_ms / 3600000 * 3600000 + 3600000"
+_WITHIN = "end_ms <= start_ms / 3600000 * 3600000 + 3600000"
+
+
+def _piece(quantity: str) -> str:
+    return f"{part_up_to(quantity, 'upto', 'span')} - {part_up_to(quantity, 'since', 'span')}"
+
+
+def _share(name: str) -> str:
+    """The floor of the quota, and one more for the largest remainders; equal ones in the order of the postings."""
+    return (
+        f"floor_{name} + CASE WHEN ROW_NUMBER() OVER"
+        f" (PARTITION BY hour, attribution_id ORDER BY rest_{name} DESC, position)"
+        f" <= {name} - SUM(floor_{name}) OVER (PARTITION BY hour, attribution_id) THEN 1 ELSE 0 END"
+    )
+
+
+def _sums(names: tuple[str, ...]) -> str:
+    return ", ".join(f"CAST(SUM({name}) AS bigint) AS {name}" for name in names)
+
+
+_FLOORS = ", ".join(
+    f"{quota(name, 'weight', 'total')} AS floor_{name}, {quota_rest(name, 'weight', 'total')} AS rest_{name}"
+    for name in QUANTITIES
+)
+_SHARES = ", ".join(f"CASE WHEN {name} IS NULL THEN NULL ELSE {_share(name)} END AS {name}" for name in QUANTITIES)
+_COLUMNS = (*QUANTITIES, "readings")
+
+_INSERT_HOURS = f"""
+INSERT INTO accounting_ledgerhour (
+    organisation_id, hour, account_id, rate_id, it_energy_milliwatt_hours, facility_energy_milliwatt_hours,
+    location_mg, tokens, requests, readings, covered_ms
+)
+WITH day_hour (hour) AS (VALUES {{hours}}),
+spanning AS (
+    SELECT attribution_id, start_ms, end_ms, end_ms - start_ms AS span,
+           energy_microwatt_hours AS energy, tokens, requests
+    FROM telemetry_reading {{spanning_index}}
+    WHERE organisation_id = %(organisation)s AND start_ms >= %(lookback_ms)s AND start_ms < %(end_ms)s
+      AND {_SPANNING} AND end_ms > %(first_ms)s
+),
+piece AS (
+    SELECT hour, attribution_id, span, energy, tokens, requests,
+           CASE WHEN start_ms > hour * {HOUR_MS} THEN 0 ELSE hour * {HOUR_MS} - start_ms END AS since,
+           CASE WHEN end_ms < (hour + 1) * {HOUR_MS} THEN span ELSE (hour + 1) * {HOUR_MS} - start_ms END AS upto
+    FROM spanning JOIN day_hour ON end_ms > hour * {HOUR_MS} AND start_ms < (hour + 1) * {HOUR_MS}
+),
+part AS (
+    SELECT start_ms / {HOUR_MS} AS hour, attribution_id,
+           CAST(SUM(energy_microwatt_hours) AS bigint) AS energy,
+           CAST(SUM(tokens) AS bigint) AS tokens,
+           CAST(SUM(requests) AS bigint) AS requests,
+           CAST(SUM(end_ms - start_ms) AS bigint) AS covered,
+           COUNT(*) AS readings
+    FROM telemetry_reading
+    WHERE organisation_id = %(organisation)s AND start_ms >= %(first_ms)s AND start_ms < %(end_ms)s
+      AND {_WITHIN}
+    GROUP BY start_ms / {HOUR_MS}, attribution_id
+    UNION ALL
+    SELECT hour, attribution_id, {_piece("energy")}, {_piece("tokens")}, {_piece("requests")}, upto - since, 1
+    FROM piece
+),
+whole AS (
+    SELECT hour, attribution_id, {_sums(_COLUMNS)} FROM part GROUP BY hour, attribution_id
+),
+split AS (
+    SELECT hour, whole.attribution_id, position, account_id, weight_ppm AS weight,
+           CAST(SUM(weight_ppm) OVER (PARTITION BY hour, whole.attribution_id) AS bigint) AS total,
+           energy, tokens, requests, covered, readings
+    FROM whole JOIN accounting_posting posting ON posting.attribution_id = whole.attribution_id
+    WHERE weight_ppm < 1000000
+),
+floors AS (
+    SELECT hour, attribution_id, position, account_id, energy, tokens, requests, covered, readings, {_FLOORS}
+    FROM split
+),
+posted AS (
+    SELECT hour, account_id, energy, tokens, requests, covered, readings
+    FROM whole LEFT JOIN accounting_posting posting ON posting.attribution_id = whole.attribution_id
+    WHERE weight_ppm IS NULL OR weight_ppm >= 1000000
+    UNION ALL
+    SELECT hour, account_id, {_SHARES}, readings FROM floors
+),
+account_hour AS (
+    SELECT hour, account_id, {_sums(_COLUMNS)} FROM posted GROUP BY hour, account_id
+),
+measured AS (
+    SELECT hour, account_id, rate.id AS rate_id, boundary, pue_ppm, factor_ug_per_kwh,
+           (energy + 500) / 1000 AS milliwatt_hours, tokens, requests, covered, readings
+    FROM account_hour
+    LEFT JOIN accounting_account account ON account.id = account_id
+    LEFT JOIN accounting_locationrate rate
+        ON rate.site_id = account.site_id AND rate.first_hour <= hour AND hour < rate.end_hour
+),
+powered AS (
+    SELECT hour, account_id, rate_id, factor_ug_per_kwh, tokens, requests, covered, readings,
+           CASE WHEN boundary = {Boundary.FACILITY.value} AND pue_ppm IS NOT NULL
+                THEN {divided_by_ppm("milliwatt_hours", "pue_ppm")} ELSE milliwatt_hours END AS it,
+           CASE WHEN boundary = {Boundary.FACILITY.value} OR pue_ppm IS NULL
+                THEN milliwatt_hours ELSE {scaled_product("milliwatt_hours", "pue_ppm", 6)} END AS facility
+    FROM measured
+)
+SELECT %(organisation)s, hour, account_id, rate_id, it, facility,
+       {scaled_product("facility", "factor_ug_per_kwh", 9)}, tokens, requests, readings, covered
+FROM powered
+"""  # noqa: S608 - only constants of this module are put in; every value is a parameter
+
+_INSERT_DAY = f"""
+INSERT INTO accounting_ledgerday (
+    organisation_id, day, month, account_id, it_energy_milliwatt_hours, facility_energy_milliwatt_hours,
+    location_mg, tokens, requests, readings, covered_ms
+)
+SELECT %(organisation)s, %(day)s, %(month)s, account_id,
+       {_sums(("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours", "location_mg"))},
+       {_sums(("tokens", "requests", "readings", "covered_ms"))}
+FROM accounting_ledgerhour
+WHERE organisation_id = %(organisation)s AND hour >= %(first_hour)s AND hour < %(end_hour)s
+GROUP BY account_id
+"""  # noqa: S608
+
+_DELETE_HOURS = "DELETE FROM accounting_ledgerhour WHERE organisation_id = %s AND hour >= %s AND hour < %s"
+_DELETE_DAY = "DELETE FROM accounting_ledgerday WHERE organisation_id = %s AND day = %s"
+
+
+@transaction.atomic
+def rebuild_day(organisation_id: int, day: int) -> int | None:
+    """Rebuild the dirty hours of a day (counted from the epoch) and the day's totals, in one transaction.
+
+    Returns the number of hours that were dirty, or None if another worker has the day. Raises ``IntegrityError`` if a
+    reading's attribution has no posting yet; nothing is changed then.
+    """
+    if not locks.try_lock(organisation_id, day):
+        return None
+    marks = locks.take_marks(organisation_id, day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
+    if marks is None:
+        return 0
+    locks.give_memory()
+    _write_hours(organisation_id, marks.first_hour, marks.end_hour)
+    with connection.cursor() as cursor:
+        cursor.execute(_DELETE_DAY, [organisation_id, day])
+        cursor.execute(
+            _INSERT_DAY,
+            {
+                "organisation": organisation_id,
+                "day": day,
+                "month": month_number(from_epoch_day(day)),
+                "first_hour": day * HOURS_PER_DAY,
+                "end_hour": (day + 1) * HOURS_PER_DAY,
+            },
+        )
+    RebuiltDay.objects.create(organisation_id=organisation_id, day=day)
+    return marks.hours
+
+
+def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
+    hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
+    # Without statistics SQLite takes the primary key and reads 31 days to find the few readings that cross an hour.
+    index = "INDEXED BY reading_spanning" if connection.vendor == "sqlite" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(_DELETE_HOURS, [organisation_id, first_hour, end_hour])
+        cursor.execute(
+            _INSERT_HOURS.format(hours=hours, spanning_index=index),
+            {
+                "organisation": organisation_id,
+                "first_ms": first_hour * HOUR_MS,
+                "end_ms": end_hour * HOUR_MS,
+                "lookback_ms": first_hour * HOUR_MS - LONGEST_READING_MS,
+            },
+        )
