@@ -113,8 +113,10 @@ except urllib.error.HTTPError as error:
 
 
 def _csv(url: str, key: str, source: str, kind: SourceKind) -> str:
-    header = ",".join(["source", "start", "end", "power_w", *kind.fields])
-    row = ",".join([source, "${MINUTE}:00Z", "${MINUTE}:59Z", str(EXAMPLE_POWER_W), *kind.fields.values()])
+    work = {"tokens": "48000", "requests": "120"} if kind is SourceKind.INFERENCE else {}
+    cells = {"power_w": str(EXAMPLE_POWER_W), **kind.fields, **work}
+    header = ",".join(["source", "start", "end", *cells])
+    row = ",".join([source, "${MINUTE}:00Z", "${MINUTE}:59Z", *cells.values()])
     return f"""\
 MINUTE=$(date -u +%Y-%m-%dT%H:%M)
 cat > readings.csv <<CSV
