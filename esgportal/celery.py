@@ -4,8 +4,11 @@ import os
 
 from celery import Celery
 
+from esgportal import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esgportal.settings")
 
+broker.register()
 app = Celery("esgportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -1,7 +1,7 @@
-"""The steps of ``make run`` that need Django, as one short-lived child: ``python -m esgportal.prepare data|demo URL``.
+"""The steps of ``make run`` that need Django, each a short-lived child: ``python -m esgportal.prepare STEP``.
 
-``data``: migrations, reference data, static files. ``demo``: the demo organisation once, then its logins, a fresh
-API key and a line to paste. Both are safe to run any number of times.
+``data``: migrations and reference data. ``static``: static files, collected and compressed. ``demo``: the demo
+organisation once, then its logins, a fresh API key and a line to paste. All are safe to run any number of times.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def static_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def collect_static() -> None:
+def static() -> None:
     """Collect and compress the static files, unless they have not changed since the last time."""
     stamp = settings.DATA_DIR / "staticfiles.sha256"
     now = f"{static_fingerprint()} {settings.STATIC_ROOT}"
@@ -55,24 +55,20 @@ def collect_static() -> None:
 
 def data() -> None:
     call_command("migrate", interactive=False, verbosity=0)
-    call_command("load_reference_data", verbosity=0)
-    collect_static()
+    call_command("load_reference_data", verbosity=0, stdout=io.StringIO())
 
 
 def fresh_key() -> str:
     """A new API key of the demo organisation, ingest and read."""
     answer = io.StringIO()
-    call_command(
-        "create_api_key",
-        organisation=DEMO_ORGANISATION,
-        name=f"make run {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
-        scope=["ingest", "read"],
-        stdout=answer,
-    )
+    name = f"make run {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    scopes = ("--scope", "ingest", "--scope", "read")
+    call_command("create_api_key", "--organisation", DEMO_ORGANISATION, "--name", name, *scopes, stdout=answer)
     return answer.getvalue().strip()
 
 
-def demo(url: str) -> None:
+def demo() -> None:
+    url = os.environ["ESGPORTAL_URL"]
     call_command("create_demo")
     key = fresh_key()
     end = datetime.now(UTC).replace(microsecond=0)
@@ -95,10 +91,7 @@ def demo(url: str) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esgportal.settings")
     django.setup()
-    match sys.argv[1:]:
-        case ["data"]:
-            data()
-        case ["demo", url]:
-            demo(url)
-        case _:
-            sys.exit("usage: python -m esgportal.prepare data | demo URL")
+    steps = {"data": data, "static": static, "demo": demo}
+    if len(sys.argv) != 2 or sys.argv[1] not in steps:
+        sys.exit(f"usage: python -m esgportal.prepare {'|'.join(steps)}")
+    steps[sys.argv[1]]()

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
@@ -44,19 +44,22 @@ def follow_parent() -> Callable[[], None] | None:
     return follow
 
 
-@dataclass
+@dataclass(eq=False)
 class Child:
     """One member of the tree, in a process group of its own, so that Ctrl-C in a terminal reaches only the parent."""
 
     name: str
     command: list[str]
+    settings: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     started: float = field(default=0.0)
 
     def start(self) -> None:
         self.started = time.monotonic()
         # follow() makes one system call and the parent has no threads yet: preexec_fn is safe here.
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=follow_parent())
+        self.process = subprocess.Popen(
+            self.command, env={**os.environ, **self.settings}, start_new_session=True, preexec_fn=follow_parent()
+        )
 
     @property
     def code(self) -> int | None:
@@ -104,19 +107,24 @@ class Portal:
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def step(self, name: str, *arguments: str) -> bool:
-        """Run one child to its end while the others are watched. Returns True when it succeeded."""
-        child = self.launch(name, [sys.executable, "-m", "esgportal.prepare", *arguments])
-        while child.code is None and not self.stopping:
-            self.watch(except_for=child)
+    def prepare(self, *steps: str) -> str | None:
+        """Run steps of ``esgportal.prepare`` side by side to their end. Returns what failed, or None."""
+        running = [
+            self.launch(step, [sys.executable, "-m", "esgportal.prepare", step], {"ESGPORTAL_URL": self.url})
+            for step in steps
+        ]
+        while any(child.code is None for child in running) and not self.stopping:
+            self.watch(except_for=running)
             time.sleep(0.05)
         if self.stopping:
-            return False
-        self.children.remove(child)
-        return child.code == 0
+            return None
+        for child in running:
+            self.children.remove(child)
+        failed = [child.name for child in running if child.code]
+        return f"The preparation failed ({', '.join(failed)}); the reason stands above." if failed else None
 
-    def launch(self, name: str, command: list[str]) -> Child:
-        child = Child(name, command)
+    def launch(self, name: str, command: list[str], settings: dict[str, str] | None = None) -> Child:
+        child = Child(name, command, settings or {})
         self.children.append(child)
         child.start()
         return child
@@ -129,8 +137,9 @@ class Portal:
 
     def start_worker(self) -> None:
         # Gossip and mingle look for other workers; beat inside the worker is right because there is exactly one.
-        worker = [sys.executable, "-m", "celery", "--app", "esgportal", "worker", "--beat", "--concurrency", "2"]
-        worker += ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--max-tasks-per-child", "200"]
+        worker = [sys.executable, "-W", "ignore:You're running the worker with superuser", "-m", "celery", "--quiet"]
+        worker += ["--app", "esgportal", "worker", "--beat", "--concurrency", "2", "--loglevel", "WARNING"]
+        worker += ["--without-gossip", "--without-mingle", "--max-tasks-per-child", "200"]
         self.launch("worker", worker)
 
     def wait_until_served(self) -> None:
@@ -148,10 +157,10 @@ class Portal:
                 pass
             time.sleep(0.05)
 
-    def watch(self, except_for: Child | None = None) -> None:
+    def watch(self, except_for: Sequence[Child] = ()) -> None:
         """Start again what died after a useful life; stop the portal when something dies at once."""
         for child in self.children:
-            if child is except_for or child.code is None:
+            if child in except_for or child.code is None:
                 continue
             if time.monotonic() - child.started < SHORT_LIFE_SECONDS:
                 raise SystemExit(f"{child.name} ended with status {child.code} right after its start; stopping.")
@@ -188,8 +197,11 @@ class Portal:
     def live(self) -> str | None:
         if taken := port_problem(self.host, self.port):
             return taken
-        if not self.step("preparation", "data"):
-            return None if self.stopping else "The preparation failed; see above."
+        say("Preparing the database, the reference data and the static files.")
+        if failure := self.prepare("data", "static"):
+            return failure
+        if self.stopping:
+            return None
         self.start_web()
         self.wait_until_served()
         if self.stopping:
@@ -197,8 +209,8 @@ class Portal:
         say(f"\nServing on {self.url}")
         self.start_worker()
         demo = os.environ.get("ESGPORTAL_DEMO", "").lower() in {"1", "true", "yes", "on"}
-        if demo and not self.step("demo", "demo", self.url) and not self.stopping:
-            return "The demo organisation could not be made; see above."
+        if demo and (failure := self.prepare("demo")):
+            return failure
         if not self.stopping:
             say("Ctrl-C stops everything.")
         while not self.stopping:

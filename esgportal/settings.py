@@ -154,13 +154,12 @@ else:
     _queue = DATA_DIR / "queue"
     for _folder in ("messages", "processed", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "files://localhost//"  # esgportal.broker
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_queue / "messages"),
         "data_folder_out": str(_queue / "messages"),
         "processed_folder": str(_queue / "processed"),
         "control_folder": str(_queue / "control"),
-        "store_processed": False,
         "polling_interval": 0.1,  # kombu looks once a second; a folder listing ten times a second costs nothing
     }
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # its replies would stay behind as files that nobody reads
