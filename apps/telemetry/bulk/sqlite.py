@@ -1,0 +1,84 @@
+"""SQLite: executemany on the raw connection, past Django's cursor wrapper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.core.windows import from_epoch_ms
+from apps.telemetry.batch import ABSENT, Int64Array
+from apps.telemetry.bulk import ReadingRows, Stored
+
+
+def _text(milliseconds: int) -> str:
+    """A time as Django keeps it in SQLite."""
+    return str(from_epoch_ms(milliseconds).replace(tzinfo=None))
+
+
+class SqliteWriter:
+    def prepare(self, start_ms: Int64Array) -> None:
+        """One table holds every month."""
+
+    def insert(self, rows: ReadingRows) -> int:
+        columns: list[Any] = [
+            rows.start_ms.tolist(),
+            rows.source_id.tolist(),
+            rows.end_ms.tolist(),
+            rows.attribution_id.tolist(),
+            rows.energy_microwatt_hours.tolist(),
+        ]
+        names = ["start_ms", "source_id", "end_ms", "attribution_id", "energy_microwatt_hours"]
+        marks = ["?"] * 5
+        for name, column in rows.work:
+            columns.append(column.tolist())
+            names.append(name)
+            marks.append(f"nullif(?, {ABSENT})" if column.min(initial=0) < 0 else "?")
+        constants = f"{int(rows.organisation_id)}, {int(rows.receipt_id)}"
+        sql = (
+            f"INSERT OR IGNORE INTO telemetry_reading (organisation_id, receipt_id, {', '.join(names)})"  # noqa: S608
+            f" VALUES ({constants}, {', '.join(marks)})"
+        )
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            return int(connection.connection.executemany(sql, zip(*columns, strict=True)).rowcount)
+
+    def stored_by_others(self, rows: ReadingRows) -> Stored:
+        sql = (
+            "SELECT attribution_id, energy_microwatt_hours, tokens, requests, samples, milli_epochs"
+            " FROM telemetry_reading WHERE organisation_id = ? AND start_ms = ? AND source_id = ? AND end_ms = ?"
+            " AND receipt_id <> ?"
+        )
+        stored: Stored = {}
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            cursor = connection.connection.cursor()
+            keys = zip(rows.start_ms.tolist(), rows.source_id.tolist(), rows.end_ms.tolist(), strict=True)
+            for key in keys:
+                found = cursor.execute(sql, (rows.organisation_id, *key, rows.receipt_id)).fetchone()
+                if found:
+                    stored[key] = tuple(found)
+        return stored
+
+    def mark_dirty(self, organisation_id: int, hours: Int64Array) -> None:
+        now = str(timezone.now().replace(tzinfo=None))
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            connection.connection.executemany(
+                "INSERT INTO telemetry_dirtyhour (organisation_id, hour, marked_at) VALUES (?, ?, ?)",
+                [(organisation_id, hour, now) for hour in hours.tolist()],
+            )
+
+    def touch_sources(self, ids: Int64Array, first_ms: Int64Array, last_ms: Int64Array) -> None:
+        values = [
+            (_text(first), _text(first), _text(last), _text(last), source)
+            for source, first, last in zip(ids.tolist(), first_ms.tolist(), last_ms.tolist(), strict=True)
+        ]
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            connection.connection.executemany(
+                "UPDATE telemetry_source SET first_reading_at = min(coalesce(first_reading_at, ?), ?),"
+                " last_reading_at = max(coalesce(last_reading_at, ?), ?) WHERE id = ?",
+                values,
+            )

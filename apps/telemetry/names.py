@@ -1,0 +1,381 @@
+"""Words to ids: what a reading says in words is interned once as an :class:`Attribution` and found again in memory.
+
+A process keeps, per organisation, the ids of every combination of words it has seen. Only what is committed gets in;
+a change of a mapping (source to site, name to team) raises :class:`NamingVersion`, and processes that cached the old
+one drop it within :data:`CHECK_EVERY_S`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Model
+from django.db.models.signals import post_migrate
+from django.utils.text import slugify
+
+from apps.core.units import PPM, largest_remainder
+from apps.organisations.models import Team
+from apps.sites.models import Site
+from apps.telemetry.batch import Naming
+from apps.telemetry.models import (
+    Attribution,
+    AttributionShare,
+    Boundary,
+    Method,
+    NamingVersion,
+    Source,
+    TeamName,
+)
+from apps.workloads.models import AIModel, HardwareProfile, Kind, Study, Workload
+
+CHECK_EVERY_S = 2.0
+MOST_CACHED = 200_000  # combinations an organisation may hold in one process, about 100 MB; beyond, it starts anew
+_CHUNK = 500  # names a query
+
+Fault = tuple[str, Any, str]  # field, got, expected
+Ids = tuple[int, int]  # attribution, source
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the key says for readings that do not say it themselves."""
+
+    organisation_id: int
+    team_id: int | None = None
+    team_slug: str | None = None
+    site_code: str = ""
+
+
+@dataclass(slots=True)
+class _Cache:
+    version: int
+    checked_at: float
+    ids: dict[tuple[str | None, str, Naming], Ids] = field(default_factory=dict)
+    ranges: dict[int, tuple[int, int]] = field(default_factory=dict)  # source: first and last reading [ms]
+
+
+_caches: dict[tuple[str, int], _Cache] = {}
+
+
+def forget(**_: Any) -> None:
+    """Drop everything cached in this process, as after a migration or a flush."""
+    _caches.clear()
+
+
+post_migrate.connect(forget, dispatch_uid="telemetry.names.forget")
+
+
+def cache_of(organisation_id: int) -> _Cache:
+    key = (str(connection.settings_dict["NAME"]), organisation_id)
+    cache = _caches.get(key)
+    now = time.monotonic()
+    if cache is None or now - cache.checked_at > CHECK_EVERY_S or len(cache.ids) > MOST_CACHED:
+        version = NamingVersion.objects.filter(organisation=organisation_id).values_list("version", flat=True).first()
+        if cache is None or cache.version != (version or 0) or len(cache.ids) > MOST_CACHED:
+            cache = _caches[key] = _Cache(version=version or 0, checked_at=now)
+        cache.checked_at = now
+    return cache
+
+
+def drop_cache(organisation_id: int) -> None:
+    _caches.pop((str(connection.settings_dict["NAME"]), organisation_id), None)
+
+
+@dataclass(slots=True)
+class Resolution:
+    """Ids for each of a batch's namings, as far as they are known, and what is wrong with the others."""
+
+    defaults: Defaults
+    namings: Sequence[Naming]
+    cache: _Cache
+    ids: list[Ids | None]
+    faults: dict[int, list[Fault]]
+    sites: dict[str, int] = field(default_factory=dict)
+
+    def create_missing(self) -> None:
+        """Create what the remaining namings name. Inside the transaction of the intake; safe beside others."""
+        missing = [i for i, ids in enumerate(self.ids) if ids is None and i not in self.faults]
+        if not missing:
+            return
+        fresh = _intern(self.defaults, [self.namings[i] for i in missing], self.sites)
+        for i, ids in zip(missing, fresh, strict=True):
+            self.ids[i] = ids
+        keys = [_key(self.defaults, self.namings[i]) for i in missing]
+        cache = self.cache
+        transaction.on_commit(lambda: cache.ids.update(zip(keys, fresh, strict=True)))
+
+
+def _key(defaults: Defaults, naming: Naming) -> tuple[str | None, str, Naming]:
+    return defaults.team_slug, defaults.site_code, naming
+
+
+def resolve(defaults: Defaults, namings: Sequence[Naming]) -> Resolution:
+    """Look the namings up and check those not seen before. Reads only."""
+    cache = cache_of(defaults.organisation_id)
+    team, site, known = defaults.team_slug, defaults.site_code, cache.ids
+    ids = [known.get((team, site, naming)) for naming in namings]
+    resolution = Resolution(defaults=defaults, namings=namings, cache=cache, ids=ids, faults={})
+    if None in ids:
+        _check(resolution, [i for i, found in enumerate(ids) if found is None])
+    return resolution
+
+
+def _check(resolution: Resolution, unknown: list[int]) -> None:
+    defaults = resolution.defaults
+    namings = [resolution.namings[i] for i in unknown]
+    resolution.sites = dict(Site.objects.of(defaults.organisation_id).values_list("code", "pk"))
+    hardware = {naming.hardware for naming in namings if naming.hardware is not None}
+    profiles = set(HardwareProfile.objects.filter(code__in=hardware).values_list("code", flat=True))
+    is_own_team = _own_team_test(defaults)
+    for i, naming in zip(unknown, namings, strict=True):
+        faults = _faults_of(naming, defaults, resolution.sites, profiles, is_own_team)
+        if faults:
+            resolution.faults[i] = faults
+
+
+def _faults_of(
+    naming: Naming,
+    defaults: Defaults,
+    sites: dict[str, int],
+    profiles: set[str],
+    is_own_team: Callable[[str | None], bool],
+) -> list[Fault]:
+    faults: list[Fault] = []
+    if naming.site is not None and naming.site not in sites:
+        known = ", ".join(sorted(sites)[:10]) + (", …" if len(sites) > 10 else "")
+        faults.append(
+            ("site", naming.site, f"the code of a site: {known}" if sites else "no site: none has been set up yet")
+        )
+    if naming.hardware is not None and naming.hardware not in profiles:
+        codes = list(HardwareProfile.objects.values_list("code", flat=True))
+        near = difflib.get_close_matches(naming.hardware.lower(), codes, 3, 0.3)
+        hint = f", such as {', '.join(near or codes[:3])}" if codes else "; none is loaded"
+        faults.append(("hardware", naming.hardware, f"the id of a hardware profile{hint}; or leave it out"))
+    own = f"{defaults.team_slug}, the team of this key, or no team"
+    if not is_own_team(naming.team):
+        faults.append(("team", naming.team, own))
+    for place, share in enumerate(naming.shares or ()):
+        if not is_own_team(share.team):
+            faults.append((f"shares[{place}].team", share.team, own))
+    return faults
+
+
+def _own_team_test(defaults: Defaults) -> Callable[[str | None], bool]:
+    """Whether a spelling names the key's team; everything does when the key has none."""
+    if defaults.team_id is None:
+        return lambda spelling: True
+    spellings = set(
+        TeamName.objects.of(defaults.organisation_id).filter(team=defaults.team_id).values_list("name", flat=True)
+    )
+    names = Team.objects.of(defaults.organisation_id).filter(pk=defaults.team_id).values_list("slug", "name")
+    folded = {name.casefold() for pair in names for name in pair}
+    return lambda spelling: spelling is None or spelling in spellings or spelling.strip().casefold() in folded
+
+
+def _chunks(values: Iterable[str]) -> Iterable[list[str]]:
+    ordered = sorted(values)  # every transaction takes its rows in the same order, so that none waits in a circle
+    return (ordered[i : i + _CHUNK] for i in range(0, len(ordered), _CHUNK))
+
+
+def _ids_by_name(
+    model: type[Any], organisation_id: int, names: set[str], make: Callable[[list[str]], list[Any]]
+) -> dict[str, int]:
+    """The ids of names, creating what is missing. Another transaction that creates the same is waited for."""
+    found: dict[str, int] = {}
+    for chunk in _chunks(names):
+        rows = model.objects.of(organisation_id).filter(name__in=chunk)
+        found.update(rows.values_list("name", "pk"))
+        missing = [name for name in chunk if name not in found]
+        if missing:
+            model.unscoped.bulk_create(make(missing), ignore_conflicts=True)
+            found.update(rows.filter(name__in=missing).values_list("name", "pk"))
+    return found
+
+
+def _models(organisation_id: int, names: set[str]) -> dict[str, int]:
+    def with_slugs(missing: list[str]) -> list[AIModel]:
+        wanted = {name: slugify(name)[:110] or "model" for name in missing}
+        taken = set(AIModel.objects.of(organisation_id).filter(slug__in=wanted.values()).values_list("slug", flat=True))
+        rows = []
+        for name, slug in wanted.items():
+            if slug in taken:
+                slug = f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+            taken.add(slug)
+            rows.append(AIModel(organisation_id=organisation_id, name=name, slug=slug))
+        return rows
+
+    found = _ids_by_name(AIModel, organisation_id, names, with_slugs)
+    if len(found) < len(names):  # another transaction took the slug for another name meanwhile: now it is seen as taken
+        found = _ids_by_name(AIModel, organisation_id, names, with_slugs)
+    return found
+
+
+def _team_names(organisation_id: int, names: set[str]) -> dict[str, int]:
+    def mapped(missing: list[str]) -> list[TeamName]:
+        teams = {}
+        for pk, slug, name in Team.objects.of(organisation_id).order_by("-pk").values_list("pk", "slug", "name"):
+            teams[name.casefold()] = teams[slug.casefold()] = pk
+        return [
+            TeamName(organisation_id=organisation_id, name=name, team_id=teams.get(name.strip().casefold()))
+            for name in missing
+        ]
+
+    return _ids_by_name(TeamName, organisation_id, names, mapped)
+
+
+def _simply(model: type[Model], organisation_id: int, names: set[str]) -> dict[str, int]:
+    return _ids_by_name(
+        model, organisation_id, names, lambda missing: [model(organisation_id=organisation_id, name=n) for n in missing]
+    )
+
+
+def _sources(defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int]) -> dict[str, tuple[int, int | None]]:
+    """Source ids with the site each is assigned to; a new source belongs where its first reading says."""
+    first_site: dict[str, int | None] = {}
+    for naming in namings:
+        site = sites.get(naming.site or defaults.site_code)
+        if first_site.get(naming.source) is None:
+            first_site[naming.source] = site
+    ids = _ids_by_name(
+        Source,
+        defaults.organisation_id,
+        set(first_site),
+        lambda missing: [
+            Source(organisation_id=defaults.organisation_id, name=name, site_id=first_site[name]) for name in missing
+        ],
+    )
+    site_of: dict[int, int | None] = {}
+    for chunk in _chunks(first_site):
+        site_of.update(Source.objects.of(defaults.organisation_id).filter(name__in=chunk).values_list("pk", "site_id"))
+    return {name: (pk, site_of[pk]) for name, pk in ids.items()}
+
+
+def _intern(defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int]) -> list[Ids]:
+    organisation_id = defaults.organisation_id
+
+    def words(*members: str) -> set[str]:
+        own = {getattr(naming, member) for naming in namings for member in members}
+        shared = {
+            getattr(share, member)
+            for naming in namings
+            for share in naming.shares or ()
+            for member in members
+            if hasattr(share, member)
+        }
+        return {word for word in own | shared if word is not None}
+
+    teams = words("team") | ({defaults.team_slug} if defaults.team_slug else set())
+    team_ids = _team_names(organisation_id, teams)
+    model_ids = _models(organisation_id, words("model"))
+    workload_ids = _simply(Workload, organisation_id, words("workload"))
+    study_ids = _simply(Study, organisation_id, words("study"))
+    sources = _sources(defaults, namings, sites)
+    rows: list[Attribution] = []
+    shares_by_digest: dict[str, list[AttributionShare]] = {}
+    for naming in namings:
+        source_id, source_site = sources[naming.source]
+        team = naming.team or defaults.team_slug
+        row = Attribution(
+            organisation_id=organisation_id,
+            source_id=source_id,
+            site_id=sites[naming.site] if naming.site else source_site or sites.get(defaults.site_code),
+            team_name_id=team_ids[team] if team else None,
+            model_id=model_ids[naming.model] if naming.model else None,
+            workload_id=workload_ids[naming.workload] if naming.workload else None,
+            study_id=study_ids[naming.study] if naming.study else None,
+            kind=Kind[(naming.kind or "other").upper()],
+            boundary=Boundary[(naming.boundary or "accelerator").upper()],
+            method=Method[(naming.method or "measured").upper()],
+            hardware_id=naming.hardware,
+            accelerators=naming.accelerators,
+            has_shares=naming.shares is not None,
+        )
+        shares = _shares(naming, team, team_ids, model_ids, workload_ids)
+        row.digest = _digest(row, shares)
+        rows.append(row)
+        shares_by_digest[row.digest] = shares
+    ids = _attributions(organisation_id, {row.digest: row for row in rows}, shares_by_digest)
+    return [(ids[row.digest], row.source_id) for row in rows]
+
+
+def _shares(
+    naming: Naming,
+    team: str | None,
+    team_ids: dict[str, int],
+    model_ids: dict[str, int],
+    workload_ids: dict[str, int],
+) -> list[AttributionShare]:
+    """The parts of a reading; what a part does not say is the reading's own."""
+    if not naming.shares:
+        return []
+    weights = [Fraction(repr(share.weight)) for share in naming.shares]
+    common = 1
+    for weight in weights:
+        common = math.lcm(common, weight.denominator)
+    parts = largest_remainder(
+        PPM,
+        [int(weight * common) for weight in weights],
+        [f"{share.team} {share.model} {share.workload} {i:04}" for i, share in enumerate(naming.shares)],
+    )
+    shares = []
+    for position, (share, part) in enumerate(zip(naming.shares, parts, strict=True)):
+        share_team = share.team or team
+        model, workload = share.model or naming.model, share.workload or naming.workload
+        shares.append(
+            AttributionShare(
+                position=position,
+                team_name_id=team_ids[share_team] if share_team else None,
+                model_id=model_ids[model] if model else None,
+                workload_id=workload_ids[workload] if workload else None,
+                weight_ppm=part,
+            )
+        )
+    return shares
+
+
+def _digest(row: Attribution, shares: list[AttributionShare]) -> str:
+    said = [
+        row.source_id,
+        row.site_id,
+        row.team_name_id,
+        row.model_id,
+        row.workload_id,
+        row.study_id,
+        int(row.kind),
+        int(row.boundary),
+        int(row.method),
+        row.hardware_id,
+        row.accelerators,
+        [[share.team_name_id, share.model_id, share.workload_id, share.weight_ppm] for share in shares],
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _attributions(
+    organisation_id: int, rows: dict[str, Attribution], shares: dict[str, list[AttributionShare]]
+) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in _chunks(rows):
+        known = Attribution.objects.of(organisation_id).filter(digest__in=chunk)
+        found.update(known.values_list("digest", "pk"))
+        missing = [digest for digest in chunk if digest not in found]
+        if not missing:
+            continue
+        Attribution.unscoped.bulk_create([rows[digest] for digest in missing], ignore_conflicts=True)
+        found.update(known.filter(digest__in=missing).values_list("digest", "pk"))
+        parts = []
+        for digest in missing:
+            for share in shares[digest]:
+                share.attribution_id = found[digest]
+                parts.append(share)
+        AttributionShare.objects.bulk_create(parts, ignore_conflicts=True)
+    return found

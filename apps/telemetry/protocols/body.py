@@ -1,0 +1,79 @@
+"""A request's body: read in pieces, unpacked in pieces, given up as soon as it is too large."""
+
+from __future__ import annotations
+
+import zlib
+from typing import IO, Any
+
+from django.http import HttpRequest
+
+from apps.telemetry.protocols.errors import TooLargeError, UnreadableError, UnsupportedError
+
+PIECE = 256 * 1024
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def read_body(request: HttpRequest, limit: int) -> bytes:
+    """The body as it was sent, of a known length or chunked.
+
+    Raises :class:`TooLargeError` beyond ``limit`` bytes, before reading them where the length is announced, and
+    :class:`UnreadableError` when the connection ends before the announced length.
+    """
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    if announced.isdecimal():
+        length = int(announced)
+        if length > limit:
+            raise TooLargeError(_too_large(limit))
+        body = _read(request, limit)
+        if len(body) != length:
+            raise UnreadableError(f"The body ends after {len(body):,} of {length:,} bytes.")
+        return body
+    if request.META.get("wsgi.input_terminated"):
+        # No length: a chunked body. Django would take it for empty; the server marks its end.
+        return _read(request.META["wsgi.input"], limit)
+    return b""
+
+
+def _read(stream: HttpRequest | IO[bytes], limit: int) -> bytes:
+    pieces, size = [], 0
+    while piece := stream.read(PIECE):
+        size += len(piece)
+        if size > limit:
+            raise TooLargeError(_too_large(limit))
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def unpack(body: bytes, encoding: str, limit: int) -> bytes:
+    """The body without its ``Content-Encoding``.
+
+    Raises :class:`TooLargeError` when it unpacks to more than ``limit`` bytes, :class:`UnreadableError` when it is
+    damaged or cut off, :class:`UnsupportedError` for another encoding than gzip.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedError(f"Content-Encoding {encoding!r} is not understood; send gzip or none.")
+    pieces: list[bytes] = []
+    room = limit + 1
+    rest: Any = body
+    while True:
+        member = zlib.decompressobj(_GZIP)
+        try:
+            piece = member.decompress(rest, room)
+        except zlib.error as fault:
+            raise UnreadableError(f"The body is not gzip as Content-Encoding says: {fault}.") from None
+        pieces.append(piece)
+        room -= len(piece)
+        if room <= 0:
+            raise TooLargeError(_too_large(limit))
+        if not member.eof:
+            raise UnreadableError("The gzip body is cut off before its end.")
+        rest = member.unused_data.lstrip(b"\0")
+        if not rest:
+            return b"".join(pieces)
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is larger than {limit // (1024 * 1024)} MiB unpacked. Send it in several requests."
