@@ -1,0 +1,116 @@
+"""One organisation with one of everything that a URL can name, made twice: the own one and a foreign one.
+
+A new route needs nothing here when its arguments are listed in ``ARGUMENTS``. Otherwise make the object in
+:func:`build` and say in ``ARGUMENTS`` (or, where one argument name means different things on different routes, in
+``ROUTE_ARGUMENTS``) which of its fields the URL holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid4
+
+from apps.organisations.authentication import new_key
+from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
+from apps.sites.models import ControlClass, PuePeriod, Site
+from apps.telemetry.models import Receipt, Source, TeamName
+from apps.workloads.models import AIModel, Workload
+
+
+@dataclass
+class Estate:
+    """An organisation's objects. Codes and slugs differ between two estates, so that a foreign one is not found."""
+
+    organisation: Organisation
+    site: Site
+    pue: PuePeriod
+    team: Team
+    member: Membership
+    api_key: ApiKey
+    model: AIModel
+    workload: Workload
+    source: Source
+    team_name: TeamName
+    receipt: Receipt
+
+
+def person(email: str) -> Person:
+    """Somebody without a password: hashing one takes longer than everything else in these tests."""
+    made = Person(email=email)
+    made.set_unusable_password()
+    made.save()
+    return made
+
+
+def build(slug: str) -> Estate:
+    organisation = Organisation.objects.create(slug=slug, name=slug.title())
+    site = Site.unscoped.create(
+        organisation=organisation,
+        code=f"{slug}-site",
+        name=f"{slug} site",
+        control=ControlClass.OWNED,
+        country="DE",
+        grid_zone="DE",
+        market="DE",
+    )
+    _, prefix, digest = new_key()
+    return Estate(
+        organisation=organisation,
+        site=site,
+        pue=PuePeriod.unscoped.create(
+            organisation=organisation, site=site, start=date(2026, 1, 1), pue_ppm=1_250_000, source="meter"
+        ),
+        team=Team.unscoped.create(organisation=organisation, slug=f"{slug}-team", name=f"{slug} team"),
+        member=Membership.unscoped.create(
+            organisation=organisation, person=person(f"somebody@{slug}.example"), role=Role.VIEWER
+        ),
+        api_key=ApiKey.unscoped.create(
+            organisation=organisation, name="cluster", prefix=prefix, digest=digest, scopes=["ingest"]
+        ),
+        model=AIModel.unscoped.create(organisation=organisation, slug=f"{slug}-model", name=f"{slug} model"),
+        workload=Workload.unscoped.create(organisation=organisation, name=f"{slug} workload"),
+        source=Source.unscoped.create(organisation=organisation, name=f"{slug}/gpu0", site=site),
+        team_name=TeamName.unscoped.create(organisation=organisation, name=f"{slug} unmapped"),
+        receipt=Receipt.unscoped.create(
+            organisation=organisation,
+            public_id=uuid4(),
+            protocol="samples",
+            received_at=datetime(2026, 7, 1, tzinfo=UTC),
+            accepted=1,
+            duplicates=0,
+            rejected=0,
+            body_digest="0" * 64,
+        ),
+    )
+
+
+# Argument of a URL -> what it holds for an estate.
+ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
+    "site_code": lambda estate: estate.site.code,
+    "team_slug": lambda estate: estate.team.slug,
+    "model_slug": lambda estate: estate.model.slug,
+    "workload_id": lambda estate: estate.workload.pk,
+    "membership_id": lambda estate: estate.member.pk,
+    "key_id": lambda estate: estate.api_key.pk,
+    "source_id": lambda estate: estate.source.pk,
+    "receipt_id": lambda estate: estate.receipt.public_id,
+}
+
+# The same by (route, argument), where one word means different things.
+ROUTE_ARGUMENTS: dict[tuple[str, str], Callable[[Estate], Any]] = {
+    ("pue-withdraw", "period_id"): lambda estate: estate.pue.pk,
+    ("api-team", "slug"): lambda estate: estate.team.slug,
+    ("api-model", "slug"): lambda estate: estate.model.slug,
+    ("api-site", "code"): lambda estate: estate.site.code,
+}
+
+# (route, argument) -> value, for arguments that choose a view of the data and name nothing anybody owns.
+NOT_OBJECTS: dict[tuple[str, str], Any] = {}
+
+# Routes on which a role that has the capability may still be refused, and by which rule.
+STRICTER_THAN_CAPABILITY: dict[str, str] = {
+    "key-revoke": "a key is revoked by who made it or by an administrator",
+}
