@@ -69,16 +69,18 @@ def navigation(request: HttpRequest) -> list[Group]:
     membership = getattr(request, "membership", None)
     if organisation is None or membership is None:
         return []
-    root = url_of("overview", organisation)
+    urls = {route: url_of(route, organisation) for _, routes in GROUPS for route, _ in routes}
+    # Of the pages that the present one lies below, the nearest is the one to mark; the overview is above them all.
+    above = [url for route, url in urls.items() if url and route != "overview" and request.path.startswith(url)]
+    nearest = max(above, key=len, default=urls["overview"])
     groups = []
     for label, routes in GROUPS:
         links = []
         for route, words in routes:
-            url = url_of(route, organisation)
+            url = urls[route]
             if url is None or not is_open_to(url, membership):
                 continue
-            below = url != root and request.path.startswith(url.rstrip("/") + "/")
-            links.append(Link(url, words, "page" if request.path == url else "true" if below else ""))
+            links.append(Link(url, words, "page" if request.path == url else "true" if url == nearest else ""))
         if links:
             groups.append(Group(label, links))
     return groups

@@ -1,5 +1,20 @@
 """Pages of this room, below ``/o/<organisation>/``."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.dashboards import connect, views
+
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("teams/", views.teams, name="teams"),
+    path("teams/<slug:team_slug>/", views.team, name="team"),
+    path("models/", views.models, name="models"),
+    path("models/<slug:model_slug>/", views.model, name="model"),
+    path("sites/", views.sites, name="sites"),
+    path("sites/<slug:site_code>/", views.site, name="site"),
+    path("workloads/", views.workloads, name="workloads"),
+    path("workloads/<int:workload_id>/", views.workload, name="workload"),
+    path("connect/", connect.connect, name="connect"),
+    path("connect/<int:key_id>/", connect.connect_key, name="connect-key"),
+    path("connect/<int:key_id>/status/", connect.connect_status, name="connect-status"),
+]

@@ -1,0 +1,113 @@
+"""Charts as plain dictionaries for plotly.js: bars and lines on two axes, nothing else.
+
+A colour is named by its meaning (``"training"``), and ``static/js/charts.js`` puts in the one of the scheme that the
+reader sees. The page's font, grid and the settings that keep plotly.js from talking to other hosts stand there as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.core.palette import LABELS, PALETTE
+from apps.core.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One row of values in the chart's unit; ``None`` where there is none."""
+
+    meaning: str
+    values: Sequence[float | None]
+    label: str = ""
+    total: str = ""  # as text with its unit, for the key
+
+    @property
+    def name(self) -> str:
+        return self.label or LABELS[self.meaning]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart, the sentence that it shows, and the table that says the same."""
+
+    id: str
+    title: str
+    figure: dict[str, Any]
+    table: Table
+    key: Sequence[Series] = ()
+    sub: str = ""
+    csv_url: str = ""
+
+    @property
+    def data_id(self) -> str:
+        return f"{self.id}-figure"
+
+
+def _bar(series: Series, labels: Sequence[str], unit: str) -> dict[str, Any]:
+    marker: dict[str, Any] = {"color": series.meaning}
+    if shape := PALETTE[series.meaning].pattern:
+        marker["pattern"] = {"shape": shape, "size": 6, "solidity": 0.2, "fillmode": "overlay"}
+    return {
+        "type": "bar",
+        "name": series.name,
+        "x": list(labels),
+        "y": list(series.values),
+        "marker": marker,
+        "hovertemplate": f"%{{x}}<br>{series.name}: <b>%{{y:,.3~f}}</b> {unit}<extra></extra>",
+    }
+
+
+def _layout(unit: str, **more: Any) -> dict[str, Any]:
+    return {
+        "xaxis": {"type": "category"},
+        "yaxis": {"title": {"text": unit}, "rangemode": "tozero"},
+        "showlegend": False,
+        **more,
+    }
+
+
+def stacked_bars(labels: Sequence[str], series: Sequence[Series], unit: str) -> dict[str, Any]:
+    """How much over time, made of what: at most five series; one that is nothing everywhere is left out."""
+    shown = [each for each in series if any(each.values)]
+    if len(shown) > 5:
+        raise ValueError("more than five series in one stack cannot be told apart")
+    return {
+        "data": [_bar(each, labels, unit) for each in shown],
+        "layout": _layout(unit, barmode="stack", bargap=0.25),
+    }
+
+
+def paired_bars(labels: Sequence[str], series: Sequence[Series], unit: str, decimals: int = 2) -> dict[str, Any]:
+    """Two or three methods side by side on one axis, each bar with its value."""
+    traces = []
+    for each in series:
+        trace = _bar(each, labels, unit)
+        if len(labels) <= 6:
+            trace["text"] = ["" if value is None else f"{value:,.{decimals}f}" for value in each.values]
+            trace["textposition"] = "outside"
+            trace["cliponaxis"] = False
+        traces.append(trace)
+    return {"data": traces, "layout": _layout(unit, barmode="group", bargap=0.35, bargroupgap=0.08)}
+
+
+def line(labels: Sequence[str], series: Sequence[Series], unit: str) -> dict[str, Any]:
+    """Values over time; a gap stays a gap."""
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines+markers" if len(labels) <= 60 else "lines",
+                "name": each.name,
+                "x": list(labels),
+                "y": list(each.values),
+                "connectgaps": False,
+                "line": {"color": each.meaning, "width": 2, "shape": "linear"},
+                "marker": {"color": each.meaning, "size": 5},
+                "hovertemplate": f"%{{x}}<br>{each.name}: <b>%{{y:,.3~f}}</b> {unit}<extra></extra>",
+            }
+            for each in series
+        ],
+        "layout": _layout(unit),
+    }

@@ -1,0 +1,466 @@
+"""What the pages show, one function per panel. Figures come from ``accounting.queries`` alone.
+
+Energies are facility energies in milliwatt-hours unless a name says IT energy, emissions are milligrams, and ``None``
+is a figure that does not exist, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+
+import pandas as pd
+from django.db.models import Max, Min
+
+from apps.accounting import queries as ledger
+from apps.accounting.models import LocationRate, MarketRate
+from apps.core.figures import is_absent
+from apps.core.palette import KIND_GROUP
+from apps.core.windows import Quarter, Window, from_epoch_hour, midnight
+from apps.organisations.models import Organisation, Team
+from apps.sites.models import PuePeriod, Site
+from apps.telemetry.models import Attribution, Boundary, Source, TeamName
+from apps.workloads.models import AIModel, Provenance, Workload
+
+Selection = Mapping[str, tuple[str, ...]]
+SUMS = (
+    "it_energy_milliwatt_hours",
+    "facility_energy_milliwatt_hours",
+    "location_mg",
+    "market_mg",
+    "tokens",
+    "requests",
+    "readings",
+    "simulated_milliwatt_hours",
+    "published_milliwatt_hours",
+    "without_factor_milliwatt_hours",
+)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, each by its column names."""
+    return cast(list[dict[str, Any]], frame.to_dict("records"))
+
+
+def whole(value: Any) -> int | None:
+    """An integer of a frame as Python's, absent as ``None``."""
+    return None if is_absent(value) else int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one group of ledger rows, all of one scope."""
+
+    it_energy: int = 0
+    energy: int = 0
+    location: int | None = None
+    market: int | None = None
+    tokens: int | None = None
+    requests: int | None = None
+    readings: int = 0
+    quality: str = ""
+    simulated: int = 0
+    published: int = 0
+    without_factor: int = 0
+
+    @property
+    def overhead(self) -> int:
+        return self.energy - self.it_energy
+
+    @property
+    def location_ug_per_kwh(self) -> int | None:
+        """Location-based intensity of the energy that has a factor."""
+        return intensity(self.location, self.energy - self.without_factor)
+
+    @property
+    def market_ug_per_kwh(self) -> int | None:
+        return intensity(self.market, self.energy - self.without_factor)
+
+
+def intensity(mg: int | None, milliwatt_hours: int) -> int | None:
+    """Emissions per energy [ug/kWh]."""
+    return None if mg is None or milliwatt_hours <= 0 else round(mg * 1_000_000_000 / milliwatt_hours)
+
+
+def figures_of(row: Any) -> Figures:
+    """The figures of one row of a ledger frame."""
+    return Figures(
+        it_energy=int(row["it_energy_milliwatt_hours"]),
+        energy=int(row["facility_energy_milliwatt_hours"]),
+        location=whole(row["location_mg"]),
+        market=whole(row["market_mg"]),
+        tokens=whole(row["tokens"]),
+        requests=whole(row["requests"]),
+        readings=int(row["readings"]),
+        quality="" if is_absent(row["quality"]) else str(row["quality"]),
+        simulated=int(row["simulated_milliwatt_hours"]),
+        published=int(row["published_milliwatt_hours"]),
+        without_factor=int(row["without_factor_milliwatt_hours"]),
+    )
+
+
+# --- What can be asked for ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    first: datetime | None
+    last: datetime | None
+
+
+def reading_span(organisation: Organisation) -> Span:
+    """From when to when there are readings."""
+    found = Source.objects.of(organisation).aggregate(first=Min("first_reading_at"), last=Max("last_reading_at"))
+    return Span(found["first"], found["last"])
+
+
+def team_names(organisation: Organisation) -> list[tuple[str, str]]:
+    return list(Team.objects.of(organisation).values_list("slug", "name"))
+
+
+def model_names(organisation: Organisation, limit: int = 500) -> list[tuple[str, str]]:
+    return list(AIModel.objects.of(organisation).values_list("slug", "name")[:limit])
+
+
+def site_names(organisation: Organisation) -> list[tuple[str, str]]:
+    return list(Site.objects.of(organisation).values_list("code", "name"))
+
+
+# --- Totals ---------------------------------------------------------------------------------------------------------
+
+
+def totals(organisation: Organisation, window: Window, selection: Selection) -> dict[str, Figures]:
+    """The figures of each scope that has any energy in the window: ``"2"``, ``"3"``, ``"unassigned"``."""
+    frame = ledger.ledger_frame(
+        ledger.LedgerQuery(organisation_id=organisation.pk, window=window, scope="all", filters=selection)
+    )
+    return {str(row["scope"]): figures_of(row) for row in records(frame) if int(row["readings"])}
+
+
+def token_intensity(organisation: Organisation, window: Window, selection: Selection, scope: str) -> TokenIntensity:
+    """Emissions of the inference workloads that report tokens, and their tokens."""
+    frame = ledger.ledger_frame(
+        ledger.LedgerQuery(
+            organisation_id=organisation.pk,
+            window=window,
+            group_by=("workload", "model"),
+            scope=scope,
+            filters={**selection, "kind": ("inference",)},
+        )
+    )
+    with_tokens = frame[(frame["tokens"].fillna(0) > 0) & frame["location_mg"].notna()]
+    return TokenIntensity(
+        tokens=int(with_tokens["tokens"].sum()),
+        location=int(with_tokens["location_mg"].sum()),
+        energy=int(with_tokens["facility_energy_milliwatt_hours"].sum()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIntensity:
+    tokens: int
+    location: int
+    energy: int
+
+    @property
+    def mg_per_1000_tokens(self) -> float | None:
+        return self.location * 1000 / self.tokens if self.tokens else None
+
+
+# --- Over time ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """Values per bucket of time; ``keys`` are what the file says, ``labels`` what the axis says."""
+
+    step: str  # hour, day, week or month
+    keys: list[str]
+    labels: list[str]
+    values: dict[str, list[int | None]]
+
+
+def step_of(window: Window, coarse: bool = False) -> str:
+    """The bucket that makes a window readable: at most some fifteen to fifty bars."""
+    days = (window.end - window.start).total_seconds() / 86_400
+    if days <= 3:
+        return "hour"
+    if days <= 21:
+        return "day"
+    return "month" if days > 190 or (coarse and days > 62) else "week"
+
+
+def _bucket(key: str, step: str, window: Window) -> str:
+    if step != "week":
+        return key
+    day = date.fromisoformat(key)
+    return max(day - timedelta(days=day.weekday()), window.start.date()).isoformat()
+
+
+def _buckets(window: Window, step: str, until: datetime | None) -> list[str]:
+    """Every bucket of the window up to now (or to the latest reading), so that a gap is seen as a gap."""
+    now = datetime.now(UTC)
+    end = min(window.end, max(until or now, now)) if window.start < now else window.end
+    found: dict[str, None] = {}
+    moment = window.start
+    while moment < end:
+        key = {"hour": f"{moment:%Y-%m-%dT%H:00:00Z}", "month": f"{moment:%Y-%m}"}.get(step, f"{moment:%Y-%m-%d}")
+        found[_bucket(key, step, window)] = None
+        moment += timedelta(hours=1) if step == "hour" else timedelta(days=1)
+    return list(found)
+
+
+def _label(key: str, step: str) -> str:
+    if step == "hour":
+        moment = datetime.fromisoformat(key)
+        return f"{moment.day} {moment:%b %H:00}"
+    if step == "month":
+        return f"{date.fromisoformat(key + '-01'):%b %Y}"
+    day = date.fromisoformat(key)
+    return f"{day.day} {day:%b}"
+
+
+def energy_over_time(
+    organisation: Organisation, window: Window, selection: Selection, scope: str, last: datetime | None = None
+) -> OverTime:
+    """IT energy by group of kinds, and the overhead that PUE adds, per bucket. Together they are facility energy."""
+    step = step_of(window)
+    frame = ledger.ledger_frame(
+        ledger.LedgerQuery(
+            organisation_id=organisation.pk,
+            window=window,
+            group_by=("day" if step == "week" else step, "kind"),
+            scope=scope,
+            filters=selection,
+        )
+    )
+    keys = _buckets(window, step, last)
+    values: dict[str, dict[str, int]] = {name: {} for name in ("training", "inference", "idle", "other", "overhead")}
+    for row in records(frame):
+        key = _bucket(str(row["day" if step == "week" else step]), step, window)
+        group = values[KIND_GROUP.get(str(row["kind"]), "other")]
+        it_energy = int(row["it_energy_milliwatt_hours"])
+        group[key] = group.get(key, 0) + it_energy
+        overhead = int(row["facility_energy_milliwatt_hours"]) - it_energy
+        values["overhead"][key] = values["overhead"].get(key, 0) + overhead
+    return OverTime(
+        step,
+        keys,
+        [_label(key, step) for key in keys],
+        {name: [group.get(key, 0) for key in keys] for name, group in values.items()},
+    )
+
+
+def methods_over_time(
+    organisation: Organisation, window: Window, selection: Selection, scope: str, last: datetime | None = None
+) -> OverTime:
+    """Location-based and market-based emissions per month (or a smaller step in a short window)."""
+    step = step_of(window, coarse=True)
+    frame = ledger.ledger_frame(
+        ledger.LedgerQuery(
+            organisation_id=organisation.pk,
+            window=window,
+            group_by=("day" if step == "week" else step,),
+            scope=scope,
+            filters=selection,
+        )
+    )
+    keys = _buckets(window, step, last)
+    values: dict[str, dict[str, int]] = {"location": {}, "market": {}}
+    for row in records(frame):
+        key = _bucket(str(row["day" if step == "week" else step]), step, window)
+        for name, column in (("location", "location_mg"), ("market", "market_mg")):
+            mg = whole(row[column])
+            if mg is not None:
+                values[name][key] = values[name].get(key, 0) + mg
+    return OverTime(
+        step,
+        keys,
+        [_label(key, step) for key in keys],
+        {name: [found.get(key) for key in keys] for name, found in values.items()},
+    )
+
+
+# --- By dimension ---------------------------------------------------------------------------------------------------
+
+
+def breakdown(
+    organisation: Organisation, window: Window, selection: Selection, scope: str, group_by: Sequence[str]
+) -> pd.DataFrame:
+    """One row per group, with the ledger's columns; groups without a single reading are left out."""
+    frame = ledger.ledger_frame(
+        ledger.LedgerQuery(
+            organisation_id=organisation.pk, window=window, group_by=tuple(group_by), scope=scope, filters=selection
+        )
+    )
+    return frame[frame["readings"] > 0].reset_index(drop=True)
+
+
+def model_breakdown(organisation: Organisation, window: Window, selection: Selection, scope: str) -> pd.DataFrame:
+    """One row per model and scope: the ledger's columns, the energy by kind, and what inference emitted per token.
+
+    Further columns: ``training_milliwatt_hours``, ``inference_milliwatt_hours`` (facility energy) and
+    ``mg_per_1000_tokens`` (location-based emissions of inference divided by its tokens; absent without tokens).
+    """
+    frame = breakdown(organisation, window, selection, scope, ("model", "kind"))
+    group = frame["kind"].map(lambda kind: KIND_GROUP.get(str(kind), "other"))
+    energy = frame["facility_energy_milliwatt_hours"]
+    frame["training_milliwatt_hours"] = energy.where(group == "training", 0)
+    frame["inference_milliwatt_hours"] = energy.where(group == "inference", 0)
+    counted = (group == "inference") & frame["tokens"].notna() & frame["location_mg"].notna()
+    frame["counted_tokens"] = frame["tokens"].where(counted, 0).fillna(0).astype("int64")
+    frame["counted_mg"] = frame["location_mg"].where(counted, 0).fillna(0).astype("int64")
+    rows = []
+    for (model, found_scope), part in frame.groupby(["model", "scope"], dropna=False, sort=True):
+        row: dict[str, Any] = {"model": None if is_absent(model) else model, "scope": found_scope}
+        row["model_name"] = part["model_name"].iloc[0]
+        for column in (*SUMS, "training_milliwatt_hours", "inference_milliwatt_hours"):
+            known = part[column].dropna()
+            row[column] = int(known.sum()) if len(known) else None
+        row["quality"] = max((str(letter) for letter in part["quality"].dropna()), default="")
+        tokens = int(part["counted_tokens"].sum())
+        row["mg_per_1000_tokens"] = int(part["counted_mg"].sum()) * 1000 / tokens if tokens else None
+        rows.append(row)
+    return pd.DataFrame(rows, columns=[*rows[0]] if rows else ["model", "model_name", "scope", *SUMS])
+
+
+# --- Facts beside the figures ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the figures of a model or workload come from, when not from the organisation's own telemetry."""
+
+    provenance: str
+    citation: str
+
+
+def foreign_origins(organisation: Organisation, dimension: str) -> dict[str, Origin]:
+    """Slug of a model (name of a workload) to its origin, for those that are published or simulated."""
+    if dimension == "model":
+        models = AIModel.objects.of(organisation).exclude(provenance=Provenance.REPORTED)
+        rows = list(models.values_list("slug", "provenance", "citation"))
+    else:
+        workloads = Workload.objects.of(organisation).exclude(provenance=Provenance.REPORTED)
+        rows = list(workloads.values_list("name", "provenance", "citation"))
+    return {name: Origin(provenance, citation) for name, provenance, citation in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """A site with the rates that were in force in a window, latest first."""
+
+    site: Site
+    rates: list[LocationRate]
+
+    @property
+    def rate(self) -> LocationRate | None:
+        return self.rates[0] if self.rates else None
+
+
+def sites_with_rates(organisation: Organisation, window: Window) -> dict[str, SiteFacts]:
+    """Every site by its code."""
+    facts = {site.code: SiteFacts(site, []) for site in Site.objects.of(organisation)}
+    for rate in sorted(ledger.location_rates(organisation.pk, window), key=lambda rate: -rate.first_hour):
+        if rate.site.code in facts:
+            facts[rate.site.code].rates.append(rate)
+    return facts
+
+
+def rate_days(rate: LocationRate) -> tuple[date, date]:
+    """The first day of a rate and the first day after it."""
+    return from_epoch_hour(rate.first_hour).date(), from_epoch_hour(rate.end_hour).date()
+
+
+def pue_history(organisation: Organisation, site: Site) -> list[PuePeriod]:
+    return list(PuePeriod.objects.of(organisation).filter(site=site).order_by("-start"))
+
+
+def sources_of(organisation: Organisation, window: Window) -> pd.DataFrame:
+    """Coverage of every source in the window, as ``accounting.queries.source_coverage`` gives it."""
+    return ledger.source_coverage(organisation.pk, window)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What somebody has to look at."""
+
+    sources: int
+    coverage: float | None
+    silent: list[str]
+    overlapping: list[str]
+    names_to_map: int
+
+
+def attention(organisation: Organisation, window: Window) -> Attention:
+    """Coverage of all sources together, and which are silent or cover the same time twice."""
+    frame = ledger.source_coverage(organisation.pk, window)
+    expected = int(frame["window_ms"].sum()) if len(frame) else 0
+    covered = int(frame[["covered_ms", "window_ms"]].min(axis=1).sum()) if len(frame) else 0
+    return Attention(
+        sources=len(frame),
+        coverage=covered / expected if expected else None,
+        silent=[str(name) for name in frame.loc[frame["silent"].astype(bool), "source"]] if len(frame) else [],
+        overlapping=[str(name) for name in frame.loc[frame["overlap_ms"] > 0, "source"]] if len(frame) else [],
+        names_to_map=TeamName.objects.of(organisation).filter(team__isnull=True).exclude(name="").count(),
+    )
+
+
+def status(organisation: Organisation) -> ledger.LedgerStatus:
+    """How many hours wait for their figures, and when the ledger was last true."""
+    return ledger.ledger_status(organisation.pk)
+
+
+# --- One thing ------------------------------------------------------------------------------------------------------
+
+
+def find_team(organisation: Organisation, slug: str) -> Team | None:
+    return Team.objects.of(organisation).filter(slug=slug).first()
+
+
+def find_model(organisation: Organisation, slug: str) -> AIModel | None:
+    return AIModel.objects.of(organisation).filter(slug=slug).first()
+
+
+def find_site(organisation: Organisation, code: str) -> Site | None:
+    return Site.objects.of(organisation).filter(code=code).first()
+
+
+def find_workload(organisation: Organisation, pk: int) -> Workload | None:
+    return Workload.objects.of(organisation).filter(pk=pk).first()
+
+
+def workload_ids(organisation: Organisation, names: Sequence[str]) -> dict[str, int]:
+    """Primary keys by name, for links."""
+    return dict(Workload.objects.of(organisation).filter(name__in=names).values_list("name", "pk"))
+
+
+def model_boundaries(organisation: Organisation, model: AIModel) -> list[str]:
+    """What the readings of a model measured: accelerator, host, node or facility."""
+    found = Attribution.objects.of(organisation).filter(model=model).values_list("boundary", flat=True).distinct()
+    return [Boundary(value).label for value in sorted(found)]
+
+
+def workload_days(organisation: Organisation, workload: Workload, span: Span) -> tuple[date, date] | None:
+    """The first and the last day with readings of a workload."""
+    window = life_window(span)
+    if window is None:
+        return None
+    frame = breakdown(organisation, window, {"workload": (workload.name,)}, "all", ("day",))
+    days = [date.fromisoformat(str(day)) for day in frame["day"]]
+    return (min(days), max(days)) if days else None
+
+
+def market_rates(organisation: Organisation, window: Window) -> list[MarketRate]:
+    """The market-based results of the claim periods that the window touches."""
+    return ledger.market_rates(organisation.pk, window)
+
+
+def life_window(span: Span) -> Window | None:
+    """From the first to the last quarter with readings."""
+    if span.first is None or span.last is None:
+        return None
+    start = Quarter.of(span.first.date()).first_day
+    return Window(midnight(start), Quarter.of(span.last.date()).window.end)

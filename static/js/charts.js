@@ -1,0 +1,88 @@
+// Draws every chart of the page from its JSON. One shared configuration: nothing is ever sent to another host.
+"use strict";
+(() => {
+  const CONFIG = Object.freeze({
+    showSendToCloud: false,
+    showEditInChartStudio: false,
+    plotlyServerURL: "",
+    displaylogo: false,
+    displayModeBar: false,
+    responsive: true,
+    locale: "en",
+  });
+  const MEANINGS = ["training", "inference", "idle", "overhead", "other", "location", "market", "restated", "missing"];
+
+  const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  const coloured = (value, colours) => {
+    if (Array.isArray(value)) return value.map((each) => coloured(each, colours));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, each]) =>
+        [key, key === "color" && colours[each] ? colours[each] : coloured(each, colours)]));
+    }
+    return value;
+  };
+
+  const draw = (chart) => {
+    const source = JSON.parse(document.getElementById(chart.dataset.figure).textContent);
+    const colours = Object.fromEntries(MEANINGS.map((name) => [name, token(`--data-${name}`)]));
+    const [ink, soft, rule, paper] = ["--ink", "--ink-soft", "--rule", "--paper"].map(token);
+    const figure = coloured(source, colours);
+    for (const trace of figure.data) {
+      if (trace.type === "bar") {
+        trace.marker.line = { color: paper, width: 0.5 };
+        if (trace.marker.pattern) trace.marker.pattern.fgcolor = paper;
+        if (trace.text) trace.textfont = { color: ink, size: 12 };
+      }
+    }
+    const narrow = chart.clientWidth < 480;
+    const axis = { color: soft, gridcolor: rule, zerolinecolor: soft, linecolor: rule, automargin: true, fixedrange: true };
+    const layout = {
+      ...figure.layout,
+      font: { family: token("--font"), size: 12, color: ink },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 8, r: 8, t: 12, b: 8 },
+      height: narrow ? 240 : 288,
+      hoverlabel: { bgcolor: paper, bordercolor: soft, font: { family: token("--font"), size: 14, color: ink } },
+      xaxis: { showgrid: false, tickangle: 0, nticks: narrow ? 5 : 14, ...figure.layout.xaxis, ...axis },
+      yaxis: { nticks: 5, tickformat: ",~r", ...figure.layout.yaxis, ...axis, zeroline: true },
+    };
+    layout.xaxis.showgrid = false;
+    layout.yaxis.title = undefined; // the unit stands above the chart, level and readable
+    window.Plotly.react(chart, figure.data, layout, { ...CONFIG });
+  };
+
+  const show = (box, view) => {
+    box.dataset.view = view;
+    for (const tab of box.querySelectorAll("[role=tab]")) {
+      const selected = tab.dataset.view === view;
+      tab.setAttribute("aria-selected", String(selected));
+      tab.tabIndex = selected ? 0 : -1;
+    }
+    const chart = box.querySelector(".chart");
+    chart.hidden = view !== "chart";
+    box.querySelector(".chart-table").hidden = view !== "table";
+    if (view === "chart" && window.Plotly) draw(chart);
+  };
+
+  const boxes = [...document.querySelectorAll("[data-chart]")];
+  for (const box of boxes) {
+    const tabs = [...box.querySelectorAll("[role=tab]")];
+    for (const tab of tabs) {
+      tab.addEventListener("click", () => show(box, tab.dataset.view));
+      tab.addEventListener("keydown", (event) => {
+        if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+        const next = tabs[(tabs.indexOf(tab) + 1) % tabs.length];
+        show(box, next.dataset.view);
+        next.focus();
+        event.preventDefault();
+      });
+    }
+    show(box, window.Plotly ? "chart" : "table");
+  }
+  addEventListener("schemechange", () => {
+    for (const box of boxes) if (box.dataset.view === "chart" && window.Plotly) draw(box.querySelector(".chart"));
+  });
+  window.portalCharts = { CONFIG };
+})();
