@@ -25,6 +25,16 @@ def canonical_json(value: Any) -> str:
     )
 
 
+def _whole(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def plain(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A mapping as the JSON that both databases give back unchanged: PostgreSQL writes the float 1e22 as an integer."""
+    return None if value is None else json.loads(canonical_json(value), parse_float=_whole)
+
+
 def state_of(instance: models.Model, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     """The stored fields of a model instance, for ``before`` and ``after``."""
     return {
@@ -90,8 +100,8 @@ def record(
         object_type=instance._meta.label_lower,
         object_id=str(instance.pk),
         object_label=str(instance)[:200],
-        before=json.loads(canonical_json(before)) if before is not None else None,
-        after=json.loads(canonical_json(after)) if after is not None else None,
+        before=plain(before),
+        after=plain(after),
         reason=reason,
         previous_digest=last.digest if last else "",
     )
