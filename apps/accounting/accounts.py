@@ -41,15 +41,21 @@ class AccountKey(NamedTuple):
     hardware_id: str | None
 
 
-@transaction.atomic
 def post_new(organisation_id: int) -> int:
     """Make the postings of attributions that have none yet. Returns how many attributions were posted."""
-    locks.lock(organisation_id, locks.INPUTS)
+    if not _waiting(organisation_id):  # nearly always, and then without a transaction
+        return 0
+    with transaction.atomic():
+        locks.lock(organisation_id, locks.INPUTS)
+        ids = _waiting(organisation_id)
+        _post(organisation_id, ids)
+        return len(ids)
+
+
+def _waiting(organisation_id: int) -> list[int]:
     posted = Posting.objects.filter(organisation_id=organisation_id).values("attribution_id")
     waiting = Attribution.objects.of(organisation_id).exclude(pk__in=posted)
-    ids = sorted(waiting.values_list("pk", flat=True))
-    _post(organisation_id, ids)
-    return len(ids)
+    return sorted(waiting.values_list("pk", flat=True))
 
 
 @transaction.atomic

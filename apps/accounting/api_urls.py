@@ -1,5 +1,11 @@
 """API of this room, below ``/api/v1/``."""
 
-from django.urls import URLPattern
+from django.urls import re_path
 
-urlpatterns: list[URLPattern] = []
+from apps.accounting import api
+
+urlpatterns = [
+    re_path(r"^energy/?$", api.EnergyView.as_view(), name="api-energy"),
+    re_path(r"^emissions/?$", api.EmissionsView.as_view(), name="api-emissions"),
+    re_path(r"^status/?$", api.StatusView.as_view(), name="api-status"),
+]

@@ -75,6 +75,8 @@ def lots_of(organisation: Organisation) -> list[Lot]:
             serial_end=row.serial_end,
             retired_on=row.retired_on,
             retired_for_reporter=row.beneficiary.strip().casefold() in own,
+            claim_start=row.claim_start,
+            claim_end=row.claim_end,
         )
         for row in Instrument.objects.of(organisation).order_by("pk")
     ]
@@ -107,17 +109,18 @@ def refresh_all(organisation_id: int) -> None:
     _refresh(organisation, periods)
 
 
-@transaction.atomic
 def refresh_rebuilt(organisation_id: int) -> None:
     """Work out the market rates of the claim periods in which days were rebuilt since the last time."""
-    if not RebuiltDay.objects.filter(organisation_id=organisation_id).exists():
+    marked = RebuiltDay.objects.filter(organisation_id=organisation_id)
+    if not marked.exists():
         return
-    locks.lock(organisation_id, locks.MARKET)
-    marks = list(RebuiltDay.objects.filter(organisation_id=organisation_id).values_list("pk", "day"))
-    organisation = Organisation.objects.get(pk=organisation_id)
-    periods = {claim_period(from_epoch_day(day), organisation.claim_period) for _, day in marks}
-    _refresh(organisation, sorted(periods))
-    RebuiltDay.objects.filter(pk__in=[pk for pk, _ in marks]).delete()
+    with transaction.atomic():
+        locks.lock(organisation_id, locks.MARKET)
+        marks = list(marked.values_list("pk", "day"))
+        organisation = Organisation.objects.get(pk=organisation_id)
+        periods = {claim_period(from_epoch_day(day), organisation.claim_period) for _, day in marks}
+        _refresh(organisation, sorted(periods))
+        RebuiltDay.objects.filter(pk__in=[pk for pk, _ in marks]).delete()
 
 
 def _refresh(organisation: Organisation, periods: Iterable[Period]) -> None:

@@ -132,8 +132,8 @@ def _store(organisation_id: int, site: Site, rates: Sequence[Rate]) -> int:
         if row is None:
             row = LocationRate(organisation_id=organisation_id, site=site, first_hour=first_hour)
             stale.append((first_hour, end_hour))
-        elif (row.end_hour, row.pue_ppm, row.factor_ug_per_kwh) != (end_hour, wanted.pue_ppm, wanted.factor_ug_per_kwh):
-            # What an end that moves uncovers is marked by the rate that takes its place.
+        elif (row.pue_ppm, row.factor_ug_per_kwh) != (wanted.pue_ppm, wanted.factor_ug_per_kwh):
+            # An end that only moves marks nothing here: the rate that comes or goes next to it does.
             stale.append((first_hour, max(end_hour, row.end_hour)))
         values = {
             "end_hour": end_hour,

@@ -83,14 +83,18 @@ part AS (
     FROM piece
 ),
 whole AS (
-    SELECT hour, attribution_id, {_sums(_COLUMNS)} FROM part GROUP BY hour, attribution_id
+    SELECT hour, part.attribution_id, {_sums(_COLUMNS)} FROM part
+    WHERE part.attribution_id IN (
+        SELECT attribution_id FROM accounting_posting
+        WHERE organisation_id = %(organisation)s AND weight_ppm < 1000000
+    )
+    GROUP BY hour, part.attribution_id
 ),
 split AS (
     SELECT hour, whole.attribution_id, position, account_id, weight_ppm AS weight,
            CAST(SUM(weight_ppm) OVER (PARTITION BY hour, whole.attribution_id) AS bigint) AS total,
            energy, tokens, requests, covered, readings
     FROM whole JOIN accounting_posting posting ON posting.attribution_id = whole.attribution_id
-    WHERE weight_ppm < 1000000
 ),
 floors AS (
     SELECT hour, attribution_id, position, account_id, energy, tokens, requests, covered, readings, {_FLOORS}
@@ -98,7 +102,7 @@ floors AS (
 ),
 posted AS (
     SELECT hour, account_id, energy, tokens, requests, covered, readings
-    FROM whole LEFT JOIN accounting_posting posting ON posting.attribution_id = whole.attribution_id
+    FROM part LEFT JOIN accounting_posting posting ON posting.attribution_id = part.attribution_id
     WHERE weight_ppm IS NULL OR weight_ppm >= 1000000
     UNION ALL
     SELECT hour, account_id, {_SHARES}, readings FROM floors
@@ -125,6 +129,7 @@ powered AS (
 SELECT %(organisation)s, hour, account_id, rate_id, it, facility,
        {scaled_product("facility", "factor_ug_per_kwh", 9)}, tokens, requests, readings, covered
 FROM powered
+ORDER BY hour, account_id
 """  # noqa: S608 - only constants of this module are put in; every value is a parameter
 
 _INSERT_DAY = f"""

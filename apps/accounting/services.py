@@ -45,18 +45,16 @@ def _settle(organisation_id: int, wait: bool, progress: Progress) -> int:
     accounts.post_new(organisation_id)
     rebuilt = 0
     while days := _dirty_days(organisation_id):
-        done = 0
-        for day in days:
-            hours = _rebuild(organisation_id, day)
-            done += hours is not None
-            rebuilt += hours or 0
+        hours = [_rebuild(organisation_id, day) for day in days]
+        rebuilt += sum(done or 0 for done in hours)
         market.refresh_rebuilt(organisation_id)
         progress(f"{rebuilt} hours rebuilt")
-        if done == 0:
+        if all(done is None for done in hours):
             if not wait:
                 return rebuilt
             time.sleep(_LOCKED_PAUSE_S)
-    market.refresh_rebuilt(organisation_id)
+    if not rebuilt:
+        market.refresh_rebuilt(organisation_id)  # what a killed worker left behind
     if changed or rebuilt:
         LedgerState.objects.filter(pk=organisation_id).update(last_settled_at=timezone.now())
     return rebuilt

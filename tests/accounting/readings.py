@@ -102,6 +102,4 @@ def make_partitions() -> None:
     """In PostgreSQL a reading needs the partition of its month, which the intake makes."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE TABLE IF NOT EXISTS telemetry_reading_any PARTITION OF telemetry_reading DEFAULT"
-            )
+            cursor.execute("CREATE TABLE IF NOT EXISTS telemetry_reading_any PARTITION OF telemetry_reading DEFAULT")

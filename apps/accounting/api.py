@@ -1,0 +1,187 @@
+"""The ledger over the API: energy, emissions, and whether all that was sent is in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounting.queries import (
+    DIMENSIONS,
+    SCOPES,
+    LedgerQuery,
+    group_columns,
+    ledger_extent,
+    ledger_frame,
+    ledger_status,
+)
+from apps.core.api import CsvRenderer, kg, kwh, parse_choice, parse_list, parse_window, refuse_unknown, rows_page
+from apps.core.windows import Window, midnight
+from apps.organisations.authentication import principal_of
+from apps.organisations.models import Scope
+from apps.workloads.models import Kind
+
+_PLAIN = {
+    "it_energy_kwh": {"type": "number", "description": "energy of the equipment, before PUE"},
+    "facility_energy_kwh": {"type": "number", "description": "IT energy times PUE; what Scope 2 counts"},
+    "location_kg": {"type": "number", "nullable": True, "description": "location-based CO2e; null without a factor"},
+    "market_kg": {"type": "number", "nullable": True, "description": "market-based CO2e; null outside Scope 2"},
+    "location_g_per_kwh": {
+        "type": "number",
+        "nullable": True,
+        "description": "location-based CO2e per facility kWh that has a factor",
+    },
+    "quality": {
+        "type": "string",
+        "nullable": True,
+        "enum": ["A", "B", "C", "D"],
+        "description": "weakest tier that makes up 5 % of the energy: metered, measured, modelled, estimated",
+    },
+}
+_ANSWER = {
+    "type": "object",
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {**_PLAIN, "scope": {"type": "string", "enum": ["2", "3", "unassigned"]}},
+                "additionalProperties": {"type": "string", "nullable": True, "description": "a dimension grouped by"},
+            },
+        },
+        "next": {"type": "string", "format": "uri", "nullable": True},
+    },
+}
+_DAY = timedelta(days=1)
+_TIME = "A date or an RFC 3339 time with offset, UTC, half-open."
+_PARAMETERS = [
+    OpenApiParameter("from", OpenApiTypes.STR, description=f"{_TIME} Default: the day of the first reading."),
+    OpenApiParameter("to", OpenApiTypes.STR, description=f"{_TIME} Default: the day after the last reading."),
+    OpenApiParameter(
+        "group_by", OpenApiTypes.STR, many=True, enum=list(DIMENSIONS), description="Comma list, or repeated."
+    ),
+    OpenApiParameter("scope", OpenApiTypes.STR, enum=list(SCOPES), default="2", description="`all`: each row says."),
+    OpenApiParameter("limit", OpenApiTypes.INT, description="Rows a page."),
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="From the `next` link, unchanged."),
+    *(
+        OpenApiParameter(
+            name, OpenApiTypes.STR, many=True, description=f"Only these values of {name}; empty means unassigned."
+        )
+        for name in DIMENSIONS
+    ),
+]
+_schema = extend_schema(
+    parameters=_PARAMETERS,
+    responses={(200, "application/json"): _ANSWER, 400: OpenApiResponse(description="a problem document")},
+)
+
+
+class _LedgerView(APIView):
+    """Rows of the ledger by group; ``Accept: text/csv`` gives the same rows as a table."""
+
+    scope = {"GET": Scope.READ}
+    renderer_classes = [JSONRenderer, CsvRenderer]
+
+    def get(self, request: Request) -> Response:
+        refuse_unknown(request, {"from", "to", "group_by", "scope", *DIMENSIONS})
+        organisation_id = principal_of(request).organisation_id
+        query = LedgerQuery(
+            organisation_id=organisation_id,
+            window=parse_window(request, default=_whole_ledger(organisation_id)),
+            group_by=parse_list(request, "group_by", DIMENSIONS),
+            scope=parse_choice(request, "scope", SCOPES, "2"),
+            filters=_filters(request),
+        )
+        frame = ledger_frame(query)
+        key = [name for name in group_columns(query) if not name.endswith("_name")]
+        return Response(rows_page(request, _rows(frame, group_columns(query)), key))
+
+
+class EnergyView(_LedgerView):
+    @extend_schema(summary="Energy by group", operation_id="energy_list")
+    @_schema
+    def get(self, request: Request) -> Response:
+        return super().get(request)
+
+
+class EmissionsView(_LedgerView):
+    @extend_schema(summary="Location-based and market-based emissions by group", operation_id="emissions_list")
+    @_schema
+    def get(self, request: Request) -> Response:
+        return super().get(request)
+
+
+class StatusView(APIView):
+    """Whether everything that was sent is in the figures."""
+
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(
+        summary="What is still pending",
+        responses={
+            (200, "application/json"): {
+                "type": "object",
+                "properties": {
+                    "pending_hours": {"type": "integer"},
+                    "pending_uploads": {"type": "integer"},
+                    "last_settled_at": {"type": "string", "format": "date-time", "nullable": True},
+                },
+            }
+        },
+    )
+    def get(self, request: Request) -> Response:
+        status = ledger_status(principal_of(request).organisation_id)
+        return Response(
+            {
+                "pending_hours": status.pending_hours,
+                "pending_uploads": 0,
+                "last_settled_at": status.last_settled_at,
+            }
+        )
+
+
+def _filters(request: Request) -> dict[str, tuple[str, ...]]:
+    kinds = ("", *(kind.label for kind in Kind))
+    return {
+        name: parse_list(request, name, kinds if name == "kind" else None)
+        for name in DIMENSIONS
+        if name in request.query_params
+    }
+
+
+def _whole_ledger(organisation_id: int) -> Window:
+    """The days from the first to the last hour in the ledger; today where it is empty."""
+    extent = ledger_extent(organisation_id)
+    now = datetime.now(UTC)
+    first, last = (extent.start, extent.end) if extent else (now, now)
+    return Window(midnight(first.date()), midnight(last.date()) + _DAY)
+
+
+def _rows(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
+    """The frame as JSON values: kWh and kg with at most six decimals, absent as ``None``."""
+    facility = frame["facility_energy_milliwatt_hours"].tolist()
+    missing = frame["without_factor_milliwatt_hours"].tolist()
+    location = [None if pd.isna(value) else int(value) for value in frame["location_mg"]]
+    market = [None if pd.isna(value) else int(value) for value in frame["market_mg"]]
+    figures = {
+        "it_energy_kwh": [kwh(value) for value in frame["it_energy_milliwatt_hours"].tolist()],
+        "facility_energy_kwh": [kwh(value) for value in facility],
+        "location_kg": [kg(value) for value in location],
+        "market_kg": [kg(value) for value in market],
+        # mg per mWh is kg per kWh
+        "location_g_per_kwh": [
+            None if mg is None or used == bare else round(1000 * mg / (used - bare), 6)
+            for mg, used, bare in zip(location, facility, missing, strict=True)
+        ],
+        "quality": frame["quality"].tolist(),
+    }
+    names = [*columns, *figures]
+    table = [*(frame[name].tolist() for name in columns), *figures.values()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*table, strict=True)]

@@ -1,0 +1,47 @@
+"""Factors for the accounts' tests: one zone with a location factor, one without, one with a residual mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from apps.factors.models import Factor, FactorDataset, GridZone
+
+
+@pytest.fixture
+def publish(db: None) -> Callable[..., Factor]:
+    """A function that publishes the factor of a zone and year [kg/MWh]; ``kind`` location or residual."""
+
+    def make(zone: str, kg_per_mwh: str, kind: str = "location", year: int = 2026) -> Factor:
+        place, _ = GridZone.objects.get_or_create(
+            code=zone, defaults={"name": zone, "type": GridZone.Type.COUNTRY, "country": zone[:2]}
+        )
+        dataset, _ = FactorDataset.objects.get_or_create(
+            slug=f"test-{kind}",
+            edition="1",
+            defaults={
+                "kind": kind,
+                "publisher": "Test",
+                "title": "Test factors",
+                "boundary": FactorDataset.Boundary.DIRECT,
+                "basis": "consumption",
+                "licence": "none",
+                "digest": "0" * 64,
+            },
+        )
+        factor = Factor.objects.create(
+            dataset=dataset,
+            zone=place,
+            data_year=year,
+            valid_from=date(year, 1, 1),
+            valid_to=date(year + 1, 1, 1),
+            co2e_kg_per_mwh=Decimal(kg_per_mwh),
+        )
+        # A dataset's digest covers its rows: the next one is another dataset to whoever compares.
+        FactorDataset.objects.filter(pk=dataset.pk).update(digest=f"{factor.pk:064d}")
+        return factor
+
+    return make
