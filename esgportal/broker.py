@@ -23,7 +23,7 @@ LONGEST_WAIT_SECONDS = 0.5
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # the stubs disagree
         name = f"{time.time_ns():020d}_{uuid.uuid4().hex}.{queue}.msg"
         whole = os.path.join(self.data_folder_out, name)
         part = os.path.join(self.processed_folder, f"{name}.part")
@@ -34,7 +34,7 @@ class Channel(filesystem.Channel):
         except OSError as error:
             raise ChannelError(f"Cannot write the message {whole!r}: {error}") from error
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         ending = f"{queue}.msg"
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.partition(".")[2] != ending:
@@ -54,9 +54,9 @@ class Channel(filesystem.Channel):
 class Transport(filesystem.Transport):
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
         wait = LONGEST_WAIT_SECONDS if timeout is None else min(timeout, LONGEST_WAIT_SECONDS)
-        return super().drain_events(connection, wait)
+        super().drain_events(connection, wait)
 
 
 def register() -> None:

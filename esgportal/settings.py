@@ -58,7 +58,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "esgportal.staticfiles.CollectedFiles",
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
@@ -119,6 +119,8 @@ TEMPLATES = [
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Kept open: the last connection to close would check-point the log and delete it, after every request.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         # One writer at a time: taking the write lock at BEGIN avoids a deadlock on the upgrade from read to write.
         "transaction_mode": "IMMEDIATE",
@@ -266,11 +268,12 @@ STORAGES = {
             "STATICFILES_BACKEND",
             default="django.contrib.staticfiles.storage.StaticFilesStorage"
             if DEBUG
-            else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+            else "esgportal.staticfiles.Storage",
         )
     },
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["png", "woff", "woff2", "map"]
 
 # --- Language, time, security, logs -------------------------------------------------------------------------------
 

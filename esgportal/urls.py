@@ -9,7 +9,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 # Dashboards last: their `sites/<code>/` would else swallow `sites/manage/`.
-PAGES = ["disclosures", "telemetry", "procurement", "factors", "sites", "organisations", "dashboards"]
+PAGES = ["disclosures", "telemetry", "accounting", "procurement", "sites", "organisations", "dashboards"]
 API = ["organisations", "sites", "workloads", "factors", "procurement", "telemetry", "accounting", "disclosures"]
 
 urlpatterns = [
