@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from apps.factors.models import CloudRegion, Equivalence, Factor, FactorDataset, GridZone, GwpValue
 
@@ -149,20 +149,35 @@ def datasets_with_counts() -> QuerySet[FactorDataset]:
     )
 
 
-def factors(*, zone: str = "", kind: str = "", year: int | None = None) -> QuerySet[Factor]:
-    """Factors with dataset and zone, by zone, year and dataset; empty arguments do not filter.
+def dataset(slug: str, edition: str) -> FactorDataset | None:
+    """One edition of a dataset."""
+    return FactorDataset.objects.select_related("supersedes").filter(slug=slug, edition=edition).first()
 
-    ``zone`` is a code or a part of a zone's name.
-    """
-    rows = Factor.objects.select_related("dataset", "zone")
-    if zone:
-        exact = rows.filter(zone=zone.strip().upper())
-        rows = exact if exact.exists() else rows.filter(zone__name__icontains=zone.strip())
-    if kind:
-        rows = rows.filter(dataset__kind=kind)
-    if year is not None:
-        rows = rows.filter(data_year=year)
-    return rows
+
+def superseded_by(dataset: FactorDataset) -> FactorDataset | None:
+    """The newer edition that names this one, if there is one."""
+    return FactorDataset.objects.filter(supersedes=dataset).order_by("-pk").first()
+
+
+def factors_of(*, zones: Sequence[str] = (), kinds: Sequence[str] = (), year: int | None = None) -> QuerySet[Factor]:
+    """Factors with dataset and zone, by zone, year and dataset; empty arguments do not filter."""
+    rows = Factor.objects.select_related("dataset", "zone").order_by("zone", "data_year", "pk")
+    if zones:
+        rows = rows.filter(zone__in=zones)
+    if kinds:
+        rows = rows.filter(dataset__kind__in=kinds)
+    return rows.filter(data_year=year) if year is not None else rows
+
+
+def find_zones(text: str, limit: int = 40) -> list[GridZone]:
+    """Zones with a code equal to ``text``, else with a code or name that contains it, large zones first."""
+    text = text.strip()
+    exact = list(GridZone.objects.filter(pk=text.upper()))
+    if exact or not text:
+        return exact
+    return list(
+        GridZone.objects.filter(Q(name__icontains=text) | Q(pk__icontains=text)).order_by("type", "name")[:limit]
+    )
 
 
 def grid_zones() -> QuerySet[GridZone]:

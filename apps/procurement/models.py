@@ -49,12 +49,17 @@ class Instrument(OrganisationOwned):
     class Meta:
         ordering = ["vintage_start", "reference"]
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "reference"], name="instrument_reference_once"),
+            models.UniqueConstraint(
+                fields=["organisation", "reference"],
+                name="instrument_reference_once",
+                violation_error_message="Another instrument has this reference.",
+            ),
             # Quality criterion 2: a claim is made once, in the whole installation.
             models.UniqueConstraint(
                 fields=["tracking_system", "serial_start"],
                 condition=~Q(serial_start=""),
                 name="instrument_serial_claimed_once",
+                violation_error_message="These serial numbers are already claimed in this tracking system.",
             ),
             models.CheckConstraint(
                 condition=Q(volume_milliwatt_hours__gt=0),

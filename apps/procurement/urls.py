@@ -1,5 +1,11 @@
 """Pages of this room, below ``/o/<organisation>/``."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.procurement import views
+
+urlpatterns = [
+    path("instruments/add/", views.add, name="instrument-add"),
+    path("instruments/<int:instrument_id>/", views.edit, name="instrument-edit"),
+    path("instruments/<int:instrument_id>/delete/", views.delete, name="instrument-delete"),
+]

@@ -153,7 +153,8 @@ class _Reader:
             expected = f"{RULESET_2015}; the hourly what-if ruleset is not available yet"
             self.fault(f"{at}/ruleset", ruleset, expected)
         gwp = GWP_SETS[self.choice(top.get("gwp_set", "AR5"), f"{at}/gwp_set", tuple(GWP_SETS)) or "AR5"]
-        period = self.interval(self.object(top.get("period"), f"{at}/period", ("start", "end")), f"{at}/period", None)
+        span = self.object(top["period"], f"{at}/period", ("start", "end")) if top.get("period") is not None else {}
+        period = self.interval(span, f"{at}/period", None)
         markets = {
             code: self.market(item, f"{at}/markets/{escape(code)}", period, gwp)
             for code, item in self.mapping(top.get("markets"), f"{at}/markets").items()
@@ -327,7 +328,7 @@ class _Reader:
             if key not in known and key not in ANNOTATIONS:
                 self.fault(f"{at}/{escape(key)}", value[key], f"no such key; known are {', '.join(known)}")
         for key in known if required is None else required:
-            if key not in value:
+            if value.get(key) is None:
                 self.fault(f"{at}/{key}", "no value", "it to be given")
         return {key: value[key] for key in value if key in known}
 

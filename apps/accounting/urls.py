@@ -1,0 +1,11 @@
+"""Pages of this room, below ``/o/<organisation>/``."""
+
+from django.urls import path
+
+from apps.accounting import views
+
+urlpatterns = [
+    path("instruments/", views.instruments, name="instruments"),
+    path("factors/", views.factors, name="factors"),
+    path("factors/<slug:slug>/<str:edition>/", views.factor_dataset, name="factor-dataset"),
+]
