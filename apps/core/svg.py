@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-INK = "#1d2b33"
-MUTED = "#5b6b75"
-HAIRLINE = "#d5dce0"
+from apps.core.palette import INK, RULE
+from apps.core.palette import INK_SOFT as MUTED
+
 FONT = "'Source Sans', sans-serif"
 TEXT = 11.0
 SMALL = 10.0
@@ -36,7 +36,7 @@ class Series:
     hatch: str = ""
 
 
-HATCHES = ("", "rising", "falling", "horizontal", "cross")
+HATCHES = ("", "/", "\\", "-", ".", "x")
 
 
 def text_width(text: str, size: float = TEXT) -> float:
@@ -78,38 +78,38 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", size: float =
     return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{fill}"{place}>{escape(text)}</text>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, stroke: str = HAIRLINE, width: float = 0.75) -> str:
+def _line(x1: float, y1: float, x2: float, y2: float, stroke: str = RULE, width: float = 0.75) -> str:
     return (
         f'<line x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}" stroke="{stroke}" stroke-width="{_n(width)}"/>'
     )
 
 
 def _hatching(x: float, y: float, w: float, h: float, hatch: str, gap: float = 4.5) -> str:
-    """White lines over a rectangle, cut at its edges here and not by a clip path, which some viewers print badly."""
+    """White lines or dots over a rectangle, cut at its edges here and not by a clip path, which some viewers print
+    badly. They are anchored at the drawing's origin, so that the pieces of one series line up."""
     lines: list[tuple[float, float, float, float]] = []
-    if hatch in ("rising", "cross", "falling"):
-        # Lines u + v = c in the rectangle's own coordinates; mirrored for falling ones. Anchored at the origin of
-        # the drawing, so that neighbouring pieces of one series line up.
-        directions = [1] if hatch == "rising" else [-1] if hatch == "falling" else [1, -1]
-        step = gap * math.sqrt(2)
-        for direction in directions:
-            c = step - math.fmod(x + y, step) if direction == 1 else step / 2
-            while c < w + h:
-                u1, v1 = (c, 0.0) if c <= w else (w, c - w)
-                u2, v2 = (0.0, c) if c <= h else (c - h, h)
-                if direction == -1:
-                    v1, v2 = h - v1, h - v2
-                lines.append((x + u1, y + v1, x + u2, y + v2))
-                c += step
-    elif hatch == "horizontal":
-        v = gap / 2
-        while v < h:
-            lines.append((x, y + v, x + w, y + v))
-            v += gap
+    if hatch in ("/", "x"):
+        # x + y = c
+        c = gap * math.sqrt(2) * math.ceil((x + y) / (gap * math.sqrt(2)))
+        while c < x + y + w + h:
+            lines.append((max(x, c - y - h), min(y + h, c - x), min(x + w, c - y), max(y, c - x - w)))
+            c += gap * math.sqrt(2)
+    if hatch in ("\\", "x"):
+        # x - y = c
+        c = gap * math.sqrt(2) * math.ceil((x - y - h) / (gap * math.sqrt(2)))
+        while c < x - y + w:
+            lines.append((max(x, c + y), max(y, x - c), min(x + w, c + y + h), min(y + h, x + w - c)))
+            c += gap * math.sqrt(2)
+    if hatch in ("-", "."):
+        level = gap * math.ceil((y + 0.5) / gap)
+        while level < y + h - 0.3:
+            lines.append((x, level, x + w, level))
+            level += gap
     if not lines:
         return ""
     path = "".join(f"M{_n(x1)} {_n(y1)}L{_n(x2)} {_n(y2)}" for x1, y1, x2, y2 in lines)
-    return f'<path d="{path}" fill="none" stroke="#ffffff" stroke-width="0.9"/>'
+    dots = ' stroke-dasharray="1.4 3"' if hatch == "." else ""
+    return f'<path d="{path}" fill="none" stroke="#ffffff" stroke-width="{"1.3" if dots else "0.9"}"{dots}/>'
 
 
 def _block(x: float, y: float, w: float, h: float, colour: str, hatch: str = "") -> str:

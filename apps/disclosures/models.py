@@ -46,6 +46,7 @@ class Disclosure(OrganisationOwned):
     requested_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
     requested_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -1,0 +1,135 @@
+"""The whole document as HTML, made from a snapshot alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from apps.core.palette import ACCENT, INK, INK_SOFT, RULE
+from apps.core.windows import Quarter
+from apps.disclosures.report import electricity, emissions
+from apps.disclosures.report.numbers import ENERGY, MASS, long_date, moment, share, unit_for
+from apps.disclosures.report.parts import Parts
+
+# Goes up whenever the same snapshot would no longer give the same bytes.
+TEMPLATE = "1"
+ORDINAL = ("First", "Second", "Third", "Fourth")
+FACILITY = electricity.FACILITY
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    number: str
+    key: str
+    title: str
+
+    follows: bool = False  # goes on after the section before it; the others begin a page
+
+    @property
+    def template(self) -> str:
+        return f"disclosures/report/{self.key}.html"
+
+
+SECTIONS = (
+    Section("1", "headline", "Headline figures"),
+    Section("2", "basis", "Basis of preparation"),
+    Section("3", "electricity", "Electricity by site"),
+    Section("4", "factors", "Emission factors", follows=True),
+    Section("5", "location", "Location-based emissions"),
+    Section("6", "market", "Market-based emissions"),
+    Section("7", "workload", "AI workloads: training, inference, idle, overhead"),
+    Section("8", "memo", "Memo items, in no total", follows=True),
+    Section("9", "quality", "Data quality"),
+    Section("10", "recompute", "How to recompute this document", follows=True),
+    Section("A", "glossary", "Glossary", follows=True),
+)
+
+
+def last_day(end: str) -> date:
+    """The last day of a period whose first day after is given."""
+    return date.fromisoformat(end) - timedelta(days=1)
+
+
+def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """Everything that the templates print. ``digest`` is the SHA-256 of the snapshot's canonical JSON."""
+    parts = Parts()
+    electricity.headline(snapshot, parts)
+    electricity.boundary(snapshot, parts)
+    electricity.sites(snapshot, parts)
+    electricity.factors(snapshot, parts)
+    emissions.by_method(snapshot, parts, "location")
+    emissions.markets(snapshot, parts)
+    emissions.by_method(snapshot, parts, "market")
+    emissions.side_by_side(snapshot, parts)
+    electricity.workload(snapshot, parts)
+    electricity.memo(snapshot, parts)
+    electricity.quality(snapshot, parts)
+
+    quarter = Quarter.parse(snapshot["period"]["label"])
+    total = snapshot["totals"]["quarter"]["figures"]
+    energy = unit_for([total[FACILITY]], ENERGY)
+    mass = unit_for([total["location_mg"], total["market_mg"]], MASS)
+    sources = snapshot["sources"]
+    not_own = total["simulated_milliwatt_hours"] + total["published_milliwatt_hours"]
+    ends = last_day(snapshot["period"]["end"])
+    return {
+        "snapshot": snapshot,
+        "digest": digest,
+        "sections": SECTIONS,
+        "tables": parts.tables,
+        "figures": parts.figures,
+        "gwp_tables": [table for key, table in parts.tables.items() if key.startswith("gwp_")],
+        "organisation": snapshot["organisation"],
+        "period": snapshot["period"],
+        "document": snapshot["document"],
+        "method": snapshot["method"],
+        "title": f"{ORDINAL[quarter.number - 1]} quarter {quarter.year}",
+        "range": f"{long_date(snapshot['period']['start'])} to {long_date(ends)}",
+        "running_head": f"{snapshot['organisation']['name']} · {quarter} · version {snapshot['document']['version']}",
+        "collected": moment(snapshot["document"]["collected_at"]),
+        "requested": moment(snapshot["document"]["requested_at"]),
+        "settled": moment(snapshot["ledger"]["last_settled_at"]),
+        "pending_hours": snapshot["ledger"]["pending_hours"],
+        "key_figures": {
+            "location": (mass.of(total["location_mg"]), mass.name),
+            "market": (mass.of(total["market_mg"]), mass.name),
+            "energy": (energy.of(total[FACILITY]), energy.name),
+            "it": (energy.of(total[electricity.IT]), energy.name),
+        },
+        "tier_ab": share(total["tier_a_milliwatt_hours"] + total["tier_b_milliwatt_hours"], total[FACILITY], 0),
+        "mean_coverage": share(sum(min(s["coverage_ppm"], 10**6) for s in sources), len(sources) * 10**6),
+        "source_count": len(sources),
+        "silent_count": sum(s["silent"] for s in sources),
+        "overlap_count": sum(bool(s["overlap_ms"]) for s in sources),
+        "not_own": share(not_own, total[FACILITY], 0) if not_own else "",
+        "simulated": share(total["simulated_milliwatt_hours"], total[FACILITY], 0)
+        if total["simulated_milliwatt_hours"]
+        else "",
+        "published": share(total["published_milliwatt_hours"], total[FACILITY], 0)
+        if total["published_milliwatt_hours"]
+        else "",
+        "control_classes": sorted({electricity.CONTROL[site["control"]] for site in snapshot["sites"]}),
+        "has_fallback_location": any(
+            rate["fallback"] == "location" and rate["uncovered_milliwatt_hours"] for rate in snapshot["market_rates"]
+        ),
+        "life_cycle": sorted(
+            {
+                rate["site_name"]
+                for rate in snapshot["location_rates"]
+                if rate["factor"] and rate["factor"]["boundary"] == "life_cycle"
+            }
+        ),
+        "ink": INK,
+        "soft": INK_SOFT,
+        "rule": RULE,
+        "accent": ACCENT,
+    }
+
+
+def html(snapshot: Mapping[str, Any], digest: str) -> str:
+    """The document as one HTML text: style, tables and drawings inside, fonts by name (see ``pdf``)."""
+    return render_to_string("disclosures/report/document.html", context(snapshot, digest))
