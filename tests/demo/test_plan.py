@@ -33,14 +33,14 @@ def test_published_runs_are_what_their_sources_print():
 
 
 @pytest.mark.parametrize("run", published_runs(), ids=lambda run: run.id)
-def test_a_published_run_is_cut_at_midnights_and_adds_up(run):
-    parts = list(run.daily())
+def test_a_published_run_is_cut_at_full_hours_and_adds_up(run):
+    parts = list(run.hourly())
     assert sum(energy for _, _, energy in parts) == run.energy_kwh * 1_000_000
     assert parts[0][0] == run.start
     assert parts[-1][1] == run.end
     for (_, end, _), (start, _, _) in itertools.pairwise(parts):
         assert end == start
-    assert all(end - start <= timedelta(days=1) for start, end, _ in parts)
+    assert all(end - start <= timedelta(hours=1) for start, end, _ in parts)
     assert run.start >= START
     assert run.end <= END
 

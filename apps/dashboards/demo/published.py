@@ -7,14 +7,13 @@ and not the emissions that the source prints.
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from apps.core.units import MILLIWATT_HOURS_PER_KWH, largest_remainder
-from apps.core.windows import midnight
 
 TABLE = Path(__file__).with_name("published_runs.csv")
 DATED = "Shown as if run here, in days of the demo's choosing: the published energy, not the published emissions."
@@ -50,12 +49,15 @@ class PublishedRun:
     def source(self) -> str:
         return f"published/{self.id}"
 
-    def daily(self) -> Iterator[tuple[datetime, datetime, int]]:
-        """The run cut at UTC midnights: (start, end, energy in mWh); even power, and the parts add up to the whole."""
-        bounds = [self.start]
-        while bounds[-1] < self.end:
-            bounds.append(min(self.end, midnight(bounds[-1].date() + timedelta(days=1))))
-        intervals = list(itertools.pairwise(bounds))
+    def hourly(self) -> Iterator[tuple[datetime, datetime, int]]:
+        """The run cut at full hours: (start, end, energy in mWh); even power, and the parts add up to the whole.
+
+        By the hour because the ledger rounds once in each of its hours: cut here, every part is whole already.
+        """
+        hour = timedelta(hours=1)
+        full, rest = divmod(self.end - self.start, hour)
+        bounds = [self.start + n * hour for n in range(full + 1)] + ([self.end] if rest else [])
+        intervals = list(pairwise(bounds))
         seconds = [int((end - start).total_seconds()) for start, end in intervals]
         parts = largest_remainder(
             self.energy_kwh * MILLIWATT_HOURS_PER_KWH, seconds, [start.isoformat() for start, _ in intervals]

@@ -1,0 +1,215 @@
+"""The demo organisation as it stands after ``create_demo``: through the ledger, as pages and reports see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+
+import pandas as pd
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from pytest_django.fixtures import Settings
+
+from apps.accounting.queries import (
+    LedgerQuery,
+    ledger_frame,
+    ledger_status,
+    ledger_total,
+    market_rates,
+    source_coverage,
+)
+from apps.audit.services import verify_chain
+from apps.core.windows import Quarter, Window
+from apps.dashboards.demo.build import create_demo
+from apps.dashboards.demo.people import LOGINS
+from apps.dashboards.demo.published import published_runs
+from apps.organisations.models import Membership, Organisation, Person
+from apps.sites.models import SCOPE_2_CONTROL_CLASSES, Site
+from apps.telemetry import names
+from apps.telemetry.models import Reading, Receipt, TeamName
+from apps.workloads.models import AIModel, Provenance, Workload
+
+SPRING, SUMMER = Quarter(2026, 2).window, Quarter(2026, 3).window
+BOTH = Window(SPRING.start, SUMMER.end)
+
+
+@pytest.fixture(scope="module")
+def demo(django_db_setup: None, django_db_blocker) -> Iterator[Organisation]:
+    """Made once for the whole file, and taken back at the end of it."""
+    from django.conf import settings
+
+    before, settings.DEMO = settings.DEMO, True
+    with django_db_blocker.unblock():
+        everything = transaction.atomic()
+        with everything:
+            call_command("load_reference_data", verbosity=0, stdout=StringIO())
+            organisation = create_demo()
+            yield organisation
+            transaction.set_rollback(True)
+        names.drop_cache(organisation.pk)
+    settings.DEMO = before
+
+
+def frame(
+    demo: Organisation, *group_by: str, window: Window = BOTH, scope: str = "all", **filters: str
+) -> pd.DataFrame:
+    asked = {name: (value,) for name, value in filters.items()}
+    return ledger_frame(LedgerQuery(demo.pk, window, group_by, scope, asked))
+
+
+def mwh(milliwatt_hours: int) -> float:
+    return milliwatt_hours / 1e9
+
+
+def test_it_is_settled_and_marked_as_a_demonstration(demo: Organisation):
+    assert demo.is_demo
+    assert ledger_status(demo.pk).pending_hours == 0
+    assert ledger_status(demo.pk).last_settled_at is not None
+
+
+def test_a_second_run_says_that_it_exists(demo: Organisation):
+    said = StringIO()
+    call_command("create_demo", stdout=said)
+    assert "exists" in said.getvalue()
+    assert Organisation.objects.filter(slug="demo").count() == 1
+
+
+@pytest.mark.parametrize("run", published_runs(), ids=lambda run: run.id)
+def test_a_published_run_stands_in_the_ledger_exactly_as_printed(demo: Organisation, run):
+    rows = frame(demo, "workload", workload=run.workload)
+    assert len(rows) == 1
+    row = rows.iloc[0]
+    at_its_boundary = "facility" if run.boundary == "facility" else "it"
+    assert row[f"{at_its_boundary}_energy_milliwatt_hours"] == run.energy_kwh * 1_000_000
+    assert row["published_milliwatt_hours"] == row["facility_energy_milliwatt_hours"]
+    assert row["quality"] == {"estimated": "D", "modelled": "C"}[run.method]
+
+
+def test_everything_else_is_marked_as_simulated(demo: Organisation):
+    total = ledger_total(LedgerQuery(demo.pk, BOTH, (), "all"))
+    marked = total["published_milliwatt_hours"] + total["simulated_milliwatt_hours"]
+    assert marked == total["facility_energy_milliwatt_hours"]
+    for rows in (AIModel.objects.of(demo), Workload.objects.of(demo)):
+        assert not rows.filter(provenance=Provenance.REPORTED).exists()
+        assert not rows.filter(citation="").exists()
+
+
+@pytest.mark.parametrize("window", [SPRING, SUMMER], ids=["Q2", "Q3"])
+def test_no_kind_of_use_dwarfs_the_others(demo: Organisation, window: Window):
+    energy = frame(demo, "kind", window=window, scope="2").set_index("kind")["facility_energy_milliwatt_hours"]
+    share = energy / energy.sum()
+    assert 0.3 < share["training"] < 0.6
+    assert 0.3 < share["inference"] < 0.6
+    assert 0.05 < share["idle"] < 0.2
+
+
+def test_three_control_classes_are_in_scope_2_and_cloud_is_not(demo: Organisation):
+    controls = dict(Site.objects.of(demo).values_list("code", "control"))
+    assert set(SCOPE_2_CONTROL_CLASSES) <= set(controls.values())
+    scopes = dict(frame(demo, "site").dropna(subset=["site"])[["site", "scope"]].itertuples(index=False))
+    assert scopes == {code: "3" if control == "cloud" else "2" for code, control in controls.items()}
+
+
+def test_certificates_lower_germany_and_the_unretired_lot_covers_nothing(demo: Organisation):
+    rate = next(rate for rate in market_rates(demo.pk, SUMMER) if rate.market == "DE")
+    without = rate.facility_energy_milliwatt_hours * rate.fallback_ug_per_kwh // 10**9
+    assert rate.covered_milliwatt_hours == 140 * 10**9
+    assert rate.market_mg < without / 1.5
+    lots = {lot["id"]: lot for lot in rate.outcome["lots"]}
+    assert lots["DEMO-GO-DE-2026Q3-OPEN"]["rejected_criteria"] == [3]
+    assert lots["DEMO-GO-DE-2026Q3-OPEN"]["applied_milliwatt_hours"] == 0
+
+
+def test_the_swedish_contract_leaves_a_rest_in_spring_and_a_surplus_in_summer(demo: Organisation):
+    spring, summer = (
+        next(rate for rate in market_rates(demo.pk, window) if rate.market == "SE") for window in (SPRING, SUMMER)
+    )
+    assert spring.uncovered_milliwatt_hours > 0
+    assert spring.market_mg > spring.location_mg  # the residual mix is far dirtier than the grid average
+    assert summer.uncovered_milliwatt_hours == 0
+    assert summer.surplus_milliwatt_hours > 0
+
+
+def test_a_market_without_a_residual_mix_falls_back_to_the_grid(demo: Organisation):
+    rate = next(rate for rate in market_rates(demo.pk, SPRING) if rate.market == "AT")
+    assert rate.fallback == "location"
+    assert rate.market_mg == rate.location_mg
+
+
+def test_the_silent_source_is_found(demo: Organisation):
+    sources = source_coverage(demo.pk, SUMMER).set_index("source")
+    assert sources.loc["dfw1/pool-vision-2", "silent"]
+    assert not sources.loc["dfw1/pool-vision-1", "silent"]
+    assert sources.loc["dfw1/pool-vision-2", "coverage"] < 0.6
+
+
+def test_the_overlap_is_found(demo: Organisation):
+    overlap = source_coverage(demo.pk, BOTH).set_index("source")["overlap_ms"]
+    assert set(overlap[overlap > 0].index) == {"fra1/row-a/rack-04"}
+    assert overlap["fra1/row-a/rack-04"] == pytest.approx(48 * 3_600_000, rel=0.02)
+
+
+def test_an_unknown_team_waits_to_be_mapped(demo: Organisation):
+    assert list(TeamName.objects.of(demo).filter(team=None).values_list("name", flat=True)) == ["growth-experiments"]
+    unassigned = frame(demo, "team", scope="2", team="")
+    assert len(unassigned) == 1
+    assert mwh(unassigned.iloc[0]["facility_energy_milliwatt_hours"]) > 1
+
+
+def test_energy_without_a_site_has_no_emissions(demo: Organisation):
+    row = frame(demo, "source", scope="unassigned").iloc[0]
+    assert row["source"] == "workstation-14/gpu0"
+    assert row["it_energy_milliwatt_hours"] > 0
+    assert pd.isna(row["location_mg"])
+    assert pd.isna(row["market_mg"])
+
+
+def test_tokens_grow_while_energy_per_token_falls(demo: Organisation):
+    per_token = []
+    tokens = []
+    for window in (SPRING, SUMMER):
+        row = frame(demo, "kind", window=window, scope="2", kind="inference").iloc[0]
+        tokens.append(row["tokens"])
+        per_token.append(row["it_energy_milliwatt_hours"] / row["tokens"])
+    assert tokens[1] > 1.05 * tokens[0]
+    assert per_token[1] < 0.95 * per_token[0]
+
+
+def test_every_reading_came_in_by_a_receipt(demo: Organisation):
+    accepted = sum(Receipt.objects.of(demo).values_list("accepted", flat=True))
+    assert accepted == Reading.objects.filter(organisation=demo).count()
+    assert not Receipt.objects.of(demo).exclude(rejected=0).exists()
+
+
+def test_the_audit_chain_holds(demo: Organisation):
+    assert verify_chain(demo.pk) == []
+
+
+def test_everybody_can_sign_in(demo: Organisation):
+    for login in LOGINS:
+        person = Person.objects.get(email=login.email)
+        assert person.check_password(login.password)
+        assert Membership.objects.of(demo).get(person=person).role == login.role
+
+
+def test_it_is_refused_outside_a_demonstration(db: None, settings: Settings):
+    settings.DEMO = False
+    with pytest.raises(CommandError, match="ESGPORTAL_DEMO=1"):
+        call_command("create_demo")
+    assert not Organisation.objects.filter(slug="demo").exists()
+
+
+def test_missing_reference_data_are_named(db: None, settings: Settings):
+    settings.DEMO = True
+    with pytest.raises(CommandError, match="load_reference_data"):
+        call_command("create_demo")
+
+
+def test_the_logins_are_printed_alone(settings: Settings):
+    settings.DEMO = True
+    said = StringIO()
+    call_command("create_demo", print_logins=True, stdout=said)
+    for login in LOGINS:
+        assert login.email in said.getvalue()
+    assert LOGINS[0].password in said.getvalue()
