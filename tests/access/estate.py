@@ -13,8 +13,16 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from apps.core.units import MILLIWATT_HOURS_PER_KWH
+from apps.core.windows import Quarter
+from apps.disclosures.models import Disclosure, ReportingPeriod
+from apps.factors.models import Factor, FactorDataset, GridZone
 from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
+from apps.procurement.models import Instrument
 from apps.sites.models import ControlClass, PuePeriod, Site
 from apps.telemetry.models import Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
@@ -35,6 +43,9 @@ class Estate:
     source: Source
     team_name: TeamName
     receipt: Receipt
+    instrument: Instrument
+    disclosure: Disclosure
+    factor: Factor  # published: the same for both
 
 
 def person(email: str) -> Person:
@@ -45,7 +56,35 @@ def person(email: str) -> Person:
     return made
 
 
-def build(slug: str) -> Estate:
+def published_factor() -> Factor:
+    zone, _ = GridZone.objects.get_or_create(code="DE", name="Germany", type=GridZone.Type.COUNTRY, country="DE")
+    dataset, _ = FactorDataset.objects.get_or_create(
+        slug="matrix", edition="1", kind=FactorDataset.Kind.LOCATION, boundary=FactorDataset.Boundary.DIRECT
+    )
+    factor, _ = Factor.objects.get_or_create(
+        dataset=dataset,
+        zone=zone,
+        data_year=2025,
+        valid_from=date(2025, 1, 1),
+        valid_to=date(2026, 1, 1),
+        co2e_kg_per_mwh=300,
+    )
+    return factor
+
+
+def ready_disclosure(organisation: Organisation, quarter: Quarter) -> Disclosure:
+    path = "disclosures/access-matrix.pdf"
+    if not default_storage.exists(path):
+        default_storage.save(path, ContentFile(b"%PDF-1.7"))
+    period = ReportingPeriod.unscoped.create(
+        organisation=organisation, label=str(quarter), start=quarter.first_day, end=quarter.next().first_day
+    )
+    return Disclosure.unscoped.create(
+        organisation=organisation, period=period, version=1, state=Disclosure.State.READY, snapshot={}, pdf=path
+    )
+
+
+def build(slug: str, quarter: Quarter) -> Estate:
     organisation = Organisation.objects.create(slug=slug, name=slug.title())
     site = Site.unscoped.create(
         organisation=organisation,
@@ -84,6 +123,18 @@ def build(slug: str) -> Estate:
             rejected=0,
             body_digest="0" * 64,
         ),
+        instrument=Instrument.unscoped.create(
+            organisation=organisation,
+            reference=f"{slug} lot",
+            type=Instrument.Type.EAC,
+            market="DE",
+            vintage_start=quarter.first_day,
+            vintage_end=quarter.next().first_day,
+            volume_milliwatt_hours=1_000 * MILLIWATT_HOURS_PER_KWH,
+            co2e_kg_per_mwh=0,
+        ),
+        disclosure=ready_disclosure(organisation, quarter),
+        factor=published_factor(),
     )
 
 
@@ -97,18 +148,27 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "key_id": lambda estate: estate.api_key.pk,
     "source_id": lambda estate: estate.source.pk,
     "receipt_id": lambda estate: estate.receipt.public_id,
+    "instrument_id": lambda estate: estate.instrument.pk,
+    "public_id": lambda estate: estate.disclosure.public_id,
 }
 
 # The same by (route, argument), where one word means different things.
 ROUTE_ARGUMENTS: dict[tuple[str, str], Callable[[Estate], Any]] = {
     ("pue-withdraw", "period_id"): lambda estate: estate.pue.pk,
+    ("period", "label"): lambda estate: estate.disclosure.period.label,
+    ("api-instrument", "key"): lambda estate: estate.instrument.pk,
     ("api-team", "slug"): lambda estate: estate.team.slug,
     ("api-model", "slug"): lambda estate: estate.model.slug,
     ("api-site", "code"): lambda estate: estate.site.code,
 }
 
-# (route, argument) -> value, for arguments that choose a view of the data and name nothing anybody owns.
-NOT_OBJECTS: dict[tuple[str, str], Any] = {}
+# The same for arguments that name nothing an organisation owns: published data, a quarter of the calendar.
+NOT_OBJECTS: dict[tuple[str, str], Callable[[Estate], Any]] = {
+    ("api-factor", "key"): lambda estate: estate.factor.pk,
+    ("factor-dataset", "slug"): lambda estate: estate.factor.dataset.slug,
+    ("factor-dataset", "edition"): lambda estate: estate.factor.dataset.edition,
+    ("disclosure-create", "label"): lambda estate: estate.disclosure.period.label,
+}
 
 # Routes on which a role that has the capability may still be refused, and by which rule.
 STRICTER_THAN_CAPABILITY: dict[str, str] = {

@@ -17,6 +17,7 @@ from django.test import Client
 from django.test.client import ClientHandler
 from django.urls import reverse
 
+from apps.core.windows import Quarter
 from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Role, Scope
 from apps.organisations.roles import CAPABILITIES
@@ -34,12 +35,12 @@ HANDLER = ClientHandler(enforce_csrf_checks=False)  # one for all: each new one 
 
 @pytest.fixture
 def own(db: None) -> Estate:
-    return build("acme")
+    return build("acme", Quarter(2025, 1))
 
 
 @pytest.fixture
 def foreign(db: None) -> Estate:
-    return build("rival")
+    return build("rival", Quarter(2025, 2))
 
 
 @contextmanager
@@ -54,10 +55,8 @@ def values(route: Route, estate: Estate) -> dict[str, Any]:
     """The route's own arguments for the objects of an estate; fails with what to do for one nobody knows."""
     found: dict[str, Any] = {}
     for name in route.own_arguments:
-        if (route.name, name) in objects.NOT_OBJECTS:
-            found[name] = objects.NOT_OBJECTS[route.name, name]
-            continue
-        make = objects.ROUTE_ARGUMENTS.get((route.name, name)) or objects.ARGUMENTS.get(name)
+        here = (route.name, name)
+        make = objects.NOT_OBJECTS.get(here) or objects.ROUTE_ARGUMENTS.get(here) or objects.ARGUMENTS.get(name)
         if make is None:
             pytest.fail(
                 f"The access matrix does not know what `{name}` of the route `{route}` ({route.path}) means. Add it to"
