@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 @pytest.mark.browser
 def test_a_real_browser_opens_the_login_page(page: Page) -> None:
     page.goto("/accounts/login/")
-    expect(page.get_by_label("Email")).to_be_visible()
+    expect(page.get_by_label("E-mail address")).to_be_visible()
 
 
 @pytest.mark.worker
