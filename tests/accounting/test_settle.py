@@ -157,14 +157,13 @@ def test_energy_without_a_site_is_kept_without_emissions_until_its_source_gets_o
     set_pue(site, 1_500_000)
     add(attribution_of(organisation, "rack-9"), at(5), at(6), KWH)
     services.settle(organisation.pk)
-    assert (
-        ledger_total(LedgerQuery(organisation.pk, Q3, scope="unassigned"))["facility_energy_milliwatt_hours"] == 10**6
-    )
+    unassigned = LedgerQuery(organisation.pk, Q3, scope="unassigned")
+    assert ledger_total(unassigned)["facility_energy_milliwatt_hours"] == 1_000_000
 
     Source.objects.of(organisation).update(site=site)
     services.settle(organisation.pk)
 
-    assert ledger_total(LedgerQuery(organisation.pk, Q3, scope="unassigned"))["facility_energy_milliwatt_hours"] == 0
+    assert ledger_total(unassigned)["facility_energy_milliwatt_hours"] == 0
     total = ledger_total(LedgerQuery(organisation.pk, Q3))
     assert (total["facility_energy_milliwatt_hours"], total["location_mg"]) == (1_500_000, 600_000)
 
