@@ -65,7 +65,6 @@ def settle(organisation_id: int) -> None:
 def main() -> None:
     portal.setup()
     portal.load_reference_data()
-    from apps.telemetry.bulk.postgresql import ensure_partitions
     from django.db import connection
 
     from apps.accounting import services
@@ -74,7 +73,7 @@ def main() -> None:
 
     organisation_id, _ = portal.make_organisation()
     ids = portal.make_attributions(organisation_id)
-    ensure_partitions({202607, 202608, 202609})
+    portal.make_room(HOURS // 24)
     first_hour = portal.START_MS // 3_600_000
     note(f"writing {HOURS * PER_HOUR * len(ids):,} readings")
     with connection.cursor() as cursor:

@@ -137,7 +137,7 @@ def web_server(environment: dict[str, str], workers: int = 2) -> Iterator[int]:
             process.wait(20)
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], limit: float = 60.0, path: str = "/api/schema/") -> float:
+def wait_for(port: int, process: subprocess.Popen[bytes], limit: float = 60.0, path: str = "/accounts/login/") -> float:
     """Seconds until the server answers any request."""
     start = time.perf_counter()
     while time.perf_counter() - start < limit:

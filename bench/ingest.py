@@ -180,6 +180,7 @@ def main() -> None:
 
     is_postgresql = connection.vendor == "postgresql"
     organisation_id, key = portal.make_organisation()
+    portal.make_room(1, before=401)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     environment = {"CELERY_BROKER_URL": settings.CELERY_BROKER_URL}
     with web_server(environment) as port:

@@ -95,3 +95,11 @@ def make_attributions(organisation_id: int, devices: int = DEVICES) -> list[tupl
 def random_energies(count: int) -> np.ndarray:
     """Plausible energies of one minute of a GPU [microwatt-hours]."""
     return np.random.default_rng(7).integers(1_000_000, 11_000_000, count)
+
+
+def make_room(days: int, before: int = 0) -> None:
+    """Let the reading table get ready (partitions) for readings of so many days from ``START``, and before it."""
+    from apps.telemetry.bulk import writer
+
+    every_day = np.arange(-before, days + 1, dtype=np.int64) * 86_400_000 + START_MS
+    writer().prepare(every_day)

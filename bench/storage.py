@@ -91,9 +91,7 @@ def main() -> None:
     is_postgresql = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
         if is_postgresql:
-            from apps.telemetry.bulk.postgresql import ensure_partitions
-
-            ensure_partitions({202607})
+            portal.make_room(1)
             cursor.execute(
                 "CREATE TABLE wide (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, idem uuid NOT NULL UNIQUE,"
                 " source text, start bigint, energy_wh double precision, team text, model text, kind text, site text,"
