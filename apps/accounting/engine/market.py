@@ -246,15 +246,14 @@ def market_based(
     accepted: dict[str, int] = {}
     present: list[Lot] = []
     for lot in instruments:
-        volume = claimed_volume_milliwatt_hours(lot, period)
-        if volume == 0:
+        if lot.claim[1] <= period[0] or period[1] <= lot.claim[0]:
             continue
         checks = quality_criteria(
             lot, market=market, period=period, vintage_window_months=vintage_window_months, earlier=present
         )
         present.append(lot)
         rejected[lot.id] = [check for check in checks if not check.passed]
-        accepted[lot.id] = 0 if rejected[lot.id] else volume
+        accepted[lot.id] = 0 if rejected[lot.id] else claimed_volume_milliwatt_hours(lot, period)
 
     uncovered = facility_energy_milliwatt_hours
     applied: dict[str, int] = {}
