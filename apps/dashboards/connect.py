@@ -156,7 +156,8 @@ def _status_context(request: PageRequest, row: ApiKey, reading: FirstReading) ->
         "reading": reading,
         "finished": reading.state == State.SETTLED,
         "organisation": request.organisation,
-        "errors": reading.refused.errors if reading.refused else [],
+        "errors": reading.errors,
+        "late": reading.is_late,
     }
 
 

@@ -18,7 +18,17 @@ from apps.workloads.models import Kind
 
 # A reading is at most 31 days long; what is older than this came from a file and is found by its receipt alone.
 LOOK_BACK = timedelta(days=35)
+LATE_AFTER = timedelta(minutes=1)
 MILLISECONDS_PER_SECOND = 1000
+
+# What to do about a refused field, where what was expected does not say it.
+FIXES = {
+    "site": "Take a code from the Sites page, or leave it out and choose the site when you make the key.",
+    "team": "A key made for a team sends for that team only: leave the field out, or make a key without a team.",
+    "start": "Send the offset with the time, such as Z, and check the clock of the machine.",
+    "end": "Send the offset with the time, such as Z, and check the clock of the machine.",
+    "hardware": "Leave it out if the device is not in the list of profiles.",
+}
 
 
 class State(StrEnum):
@@ -51,6 +61,18 @@ class FirstReading:
     @property
     def has_site(self) -> bool:
         return bool(self.site)
+
+    @property
+    def is_late(self) -> bool:
+        """Stored for a while, and not in the accounts yet."""
+        waiting = self.state == State.CALCULATING and self.receipt is not None
+        return waiting and timezone.now() - self.receipt.received_at > LATE_AFTER  # type: ignore[union-attr]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The errors of the refused request: index, field, got, expected, and a fix where one is known."""
+        refused = self.refused.errors if self.refused else []
+        return [{**error, "fix": FIXES.get(str(error.get("field")), "")} for error in refused]
 
 
 def first_reading(key: ApiKey) -> FirstReading:

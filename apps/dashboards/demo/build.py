@@ -121,10 +121,12 @@ def _workloads(organisation: Organisation) -> None:
     """Say of each model and workload where its figures come from, before the first reading names it."""
     models: dict[str, tuple[Provenance, str]] = {}
     workloads: dict[str, tuple[Provenance, str]] = {}
-    for thing in (*fleets.FLEETS, *fleets.JOBS):
-        name = thing.name if isinstance(thing, fleets.Fleet) else thing.workload
-        models.setdefault(thing.model, (Provenance.SIMULATED, thing.citation))
-        workloads.setdefault(name, (Provenance.SIMULATED, thing.citation))
+    for fleet in fleets.FLEETS:
+        models.setdefault(fleet.model, (Provenance.SIMULATED, fleet.citation))
+        workloads[fleet.name] = (Provenance.SIMULATED, fleet.citation)
+    for job in fleets.JOBS:
+        models.setdefault(job.model, (Provenance.SIMULATED, job.citation))
+        workloads[job.workload] = (Provenance.SIMULATED, job.citation)
     workloads[fleets.POOL_WORKLOAD] = (Provenance.SIMULATED, f"{fleets.ORGANISATION_BASIS}: idle power of the pools")
     for run in published_runs():
         models[run.model] = (Provenance.PUBLISHED, run.citation)
