@@ -25,7 +25,7 @@ from apps.telemetry.rules import iso
 from apps.telemetry.wake import wake_worker
 
 MOST_ERRORS = 1_000  # named in an answer and kept with the receipt; the rest are counted
-TOUCH_EVERY_MS = 60_000  # a source's last reading is written when it has moved by more than this
+TOUCH_EVERY_MS = 300_000  # a source's last reading is written when it has moved by more than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +371,7 @@ def touched_hours(start_ms: Int64Array, end_ms: Int64Array) -> Int64Array:
 
 
 def _touch_sources(rows: ReadingRows, resolution: names.Resolution, writer: bulk.Writer) -> None:
-    """Keep each source's first and last reading, to the minute."""
+    """Keep each source's first and last reading, to five minutes."""
     order = np.argsort(rows.source_id, kind="stable")
     ids, first_at = np.unique(rows.source_id[order], return_index=True)
     first = np.minimum.reduceat(rows.start_ms[order], first_at)

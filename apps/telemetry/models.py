@@ -37,7 +37,7 @@ class Source(OrganisationOwned):
     name = models.CharField(max_length=200)
     site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="sources")
     first_reading_at = models.DateTimeField(null=True)
-    last_reading_at = models.DateTimeField(null=True, help_text="end of the latest interval received")
+    last_reading_at = models.DateTimeField(null=True, help_text="end of the latest interval received, to five minutes")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

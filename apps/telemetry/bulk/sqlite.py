@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from django.db import connection
 from django.utils import timezone
 
-from apps.core.windows import from_epoch_ms
 from apps.telemetry.batch import ABSENT, Int64Array
 from apps.telemetry.bulk import ReadingRows, Stored
 
 
-def _text(milliseconds: int) -> str:
-    """A time as Django keeps it in SQLite."""
-    return str(from_epoch_ms(milliseconds).replace(tzinfo=None))
+def _texts(milliseconds: Int64Array) -> list[str]:
+    """Times as Django reads them in SQLite."""
+    texts = np.datetime_as_string(milliseconds.astype("datetime64[ms]")).tolist()
+    return [text.replace("T", " ") for text in texts]
 
 
 class SqliteWriter:
@@ -71,14 +72,11 @@ class SqliteWriter:
             )
 
     def touch_sources(self, ids: Int64Array, first_ms: Int64Array, last_ms: Int64Array) -> None:
-        values = [
-            (_text(first), _text(first), _text(last), _text(last), source)
-            for source, first, last in zip(ids.tolist(), first_ms.tolist(), last_ms.tolist(), strict=True)
-        ]
+        first, last = _texts(first_ms), _texts(last_ms)
         connection.ensure_connection()
         with connection.wrap_database_errors:
             connection.connection.executemany(
                 "UPDATE telemetry_source SET first_reading_at = min(coalesce(first_reading_at, ?), ?),"
                 " last_reading_at = max(coalesce(last_reading_at, ?), ?) WHERE id = ?",
-                values,
+                zip(first, first, last, last, ids.tolist(), strict=True),
             )
