@@ -8,9 +8,11 @@ from typing import Any
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.forms import ModelForm
 from django.http import HttpRequest
 
 from apps.core.admin import ReadOnlyAdmin
+from apps.organisations import services
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Team
 
 # Operators sign in where everybody does, so that the rate limits of sign-in hold for them too.
@@ -28,6 +30,11 @@ class PersonAdmin(admin.ModelAdmin):
     search_fields = ["email", "name"]
     fields = ["email", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined"]
     readonly_fields = ["last_login", "date_joined"]
+
+    def save_model(self, request: HttpRequest, obj: Person, form: ModelForm, change: bool) -> None:
+        operator = request.user
+        assert isinstance(operator, Person)  # noqa: S101 - the admin site lets nobody else in
+        services.update_person(person=obj, actor=operator.email)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # people are invited

@@ -6,7 +6,4 @@ class OrganisationsConfig(AppConfig):
     label = "organisations"
 
     def ready(self) -> None:
-        from apps.organisations import schema  # noqa: F401 - registers itself
-
-    def ready(self) -> None:
         from apps.organisations import openapi  # noqa: F401 - registers itself with drf-spectacular

@@ -243,6 +243,22 @@ def remove_member(*, membership: Membership, actor: str) -> None:
     membership.delete()
 
 
+@transaction.atomic
+def update_person(*, person: Person, actor: str) -> Person:
+    """Save what an operator changed of somebody's account, in the log of the installation (organisation 0).
+
+    Raises ``ValidationError``.
+    """
+    hidden = ("password", "last_login")
+    before = state_of(Person.objects.select_for_update().get(pk=person.pk), exclude=hidden)
+    person.email = person.email.lower()
+    save_valid(person)
+    after = state_of(person, exclude=hidden)
+    if after != before:
+        record(organisation_id=0, actor=actor, action="person.updated", instance=person, before=before, after=after)
+    return person
+
+
 # --- Teams --------------------------------------------------------------------------------------------------------
 
 

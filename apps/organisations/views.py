@@ -58,7 +58,10 @@ def people(request: PageRequest) -> HttpResponse:
     context = {
         "members": queries.members(request.organisation),
         "roles": Role.choices,
-        "capabilities": [(role.label, [capability.value for capability in CAPABILITIES[role]]) for role in Role],
+        "capabilities": [
+            (role.label, [capability.value for capability in Capability if capability in CAPABILITIES[role]])
+            for role in Role
+        ],
         "form": form,
     }
     return render(request, "organisations/people.html", context)

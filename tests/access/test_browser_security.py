@@ -8,6 +8,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from apps.audit.models import AuditEvent
 from apps.organisations.models import Organisation, Person, Role, Team
 
 pytestmark = pytest.mark.django_db
@@ -152,3 +153,15 @@ def test_an_operator_reads_the_log_and_changes_nothing_of_it(client: Client, org
         assert client.get(f"/admin/{path}/").status_code == 200, path
     assert client.get("/admin/audit/auditevent/add/").status_code == 403
     assert client.get(f"/admin/organisations/organisation/{organisation.pk}/delete/").status_code == 403
+
+
+def test_what_an_operator_changes_of_a_person_is_logged(client: Client, make_person: Callable[..., Person]) -> None:
+    person = make_person(Role.VIEWER)
+    client.force_login(Person.objects.create_superuser("operator@example.org", PASSWORD))
+    changed = {"email": "New.Name@example.org", "name": "New Name", "is_active": "on"}
+    assert client.post(f"/admin/organisations/person/{person.pk}/change/", changed).status_code == 302
+    event = AuditEvent.objects.get(organisation_id=0, action="person.updated")
+    assert event.actor == "operator@example.org"
+    assert (event.before or {})["email"] == "viewer@example.org"
+    assert (event.after or {})["email"] == "new.name@example.org"
+    assert "password" not in (event.after or {})
