@@ -120,7 +120,7 @@ def _coverage(organisation: Organisation, quarter: Quarter) -> tuple[list[dict[s
 
 
 def period_summary(organisation: Organisation, quarter: Quarter, now: datetime | None = None) -> PeriodSummary:
-    rows, coverage, silent = _coverage(organisation, quarter)
+    _, coverage, silent = _coverage(organisation, quarter)
     return PeriodSummary(
         quarter=quarter,
         ended=(now or datetime.now(UTC)) >= quarter.window.end,

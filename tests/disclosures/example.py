@@ -59,7 +59,9 @@ def added(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {**total, "quality": "C"}
 
 
-def _factor(zone: str, zone_name: str, year: int, publisher: str, title: str, edition: str, boundary: str) -> dict[str, Any]:
+def _factor(
+    zone: str, zone_name: str, year: int, publisher: str, title: str, edition: str, boundary: str
+) -> dict[str, Any]:
     return {
         "dataset": title.lower().replace(" ", "-"),
         "edition": edition,
@@ -179,6 +181,7 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
         "by_kind": grouped("kind"),
         "by_model_kind": grouped("model", "model_name", "kind"),
         "by_week_kind": weeks,
+        "published": [{"name": "BLOOM 176B", "citation": "Luccioni et al. 2023, JMLR 24(253)", **total}],
         "scope_3": {"total": added([cloud]), "by_site": [cloud]},
         "unassigned": {"total": unassigned, "by_source": [{"source": "node-99/gpu0", **unassigned}]},
         "sites": [

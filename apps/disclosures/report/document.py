@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 
 from apps.core.palette import ACCENT, INK, INK_SOFT, RULE
 from apps.core.windows import Quarter
-from apps.disclosures.report import electricity, emissions
+from apps.disclosures.report import electricity, emissions, workload
 from apps.disclosures.report.numbers import ENERGY, MASS, long_date, moment, share, unit_for
 from apps.disclosures.report.parts import Parts
 
@@ -37,10 +37,10 @@ class Section:
 SECTIONS = (
     Section("1", "headline", "Headline figures"),
     Section("2", "basis", "Basis of preparation"),
-    Section("3", "electricity", "Electricity by site"),
+    Section("3", "electricity", "Electricity by site", follows=True),
     Section("4", "factors", "Emission factors", follows=True),
     Section("5", "location", "Location-based emissions"),
-    Section("6", "market", "Market-based emissions"),
+    Section("6", "market", "Market-based emissions", follows=True),
     Section("7", "workload", "AI workloads: training, inference, idle, overhead"),
     Section("8", "memo", "Memo items, in no total", follows=True),
     Section("9", "quality", "Data quality"),
@@ -54,6 +54,12 @@ def last_day(end: str) -> date:
     return date.fromisoformat(end) - timedelta(days=1)
 
 
+def _halves(parts: list[Any]) -> tuple[list[Any], list[Any]]:
+    """For two columns on the contents page: cut here, because balancing them takes the layout seconds."""
+    middle = (len(parts) + 1) // 2
+    return parts[:middle], parts[middle:]
+
+
 def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
     """Everything that the templates print. ``digest`` is the SHA-256 of the snapshot's canonical JSON."""
     parts = Parts()
@@ -65,9 +71,9 @@ def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
     emissions.markets(snapshot, parts)
     emissions.by_method(snapshot, parts, "market")
     emissions.side_by_side(snapshot, parts)
-    electricity.workload(snapshot, parts)
-    electricity.memo(snapshot, parts)
-    electricity.quality(snapshot, parts)
+    workload.workload(snapshot, parts)
+    workload.memo(snapshot, parts)
+    workload.quality(snapshot, parts)
 
     quarter = Quarter.parse(snapshot["period"]["label"])
     total = snapshot["totals"]["quarter"]["figures"]
@@ -82,6 +88,8 @@ def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
         "sections": SECTIONS,
         "tables": parts.tables,
         "figures": parts.figures,
+        "table_halves": _halves(list(parts.tables.values())),
+        "figure_halves": _halves(list(parts.figures.values())),
         "gwp_tables": [table for key, table in parts.tables.items() if key.startswith("gwp_")],
         "organisation": snapshot["organisation"],
         "period": snapshot["period"],

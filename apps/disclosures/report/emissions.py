@@ -113,13 +113,13 @@ def side_by_side(snapshot: Mapping[str, Any], parts: Parts) -> None:
         pair = [series(m, [row[f"{m}_mg"] for _, row in drawn]) for m in METHODS]
         parts.figure(
             f"both_{key}",
-            f"{first[0]}: {share(first[1]['location_mg'], total['location_mg'], 0)} % of the location-based and"
+            f"{first[0]} caused {share(first[1]['location_mg'], total['location_mg'], 0)} % of the location-based and"
             f" {share(first[1]['market_mg'], total['market_mg'], 0)} % of the market-based emissions",
             svg.paired_bars,
             [label for label, _ in drawn],
             (pair[0], pair[1]),
             tuple([f"{mass.of(row[f'{m}_mg'])} {mass.name}" for _, row in drawn] for m in METHODS),
-            description=f"Scope 2 emissions by {WORDS[key]}, both methods on one axis, largest location-based figure first.",
+            description=f"Scope 2 emissions by {WORDS[key]}, both methods on one axis, the largest first.",
         )
 
 
@@ -180,10 +180,10 @@ def markets(snapshot: Mapping[str, Any], parts: Parts) -> None:
         rows + ([row("Total", total, "", "total")] if len(rows) > 1 else []),
         size="small",
         notes=[
-            "Covered: by instruments that meet the quality criteria, up to the consumption of the market in the claim period.",
+            "Covered: by instruments that meet the quality criteria, up to what the market’s sites used.",
             "Surplus is disclosed and lapses: it moves to no other market or period and never makes a figure negative.",
-            "Grid average: no residual mix is known for the market, so the location-based factor stands in; electricity claimed"
-            " by others may then be counted twice (criterion 8)."
+            "Grid average: no residual mix is known for the market, so the location-based factor stands in; what others"
+            " claimed may then be counted twice (criterion 8)."
             if any(rate["fallback"] == "location" and rate["uncovered_milliwatt_hours"] for rate in rates)
             else "",
         ],

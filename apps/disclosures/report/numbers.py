@@ -104,3 +104,8 @@ def moment(text: str | None) -> str:
         return DASH
     at = datetime.fromisoformat(text)
     return f"{long_date(at.date())}, {at:%H:%M} UTC"
+
+
+def typographic(text: str) -> str:
+    """Formulas of gases as they are printed: CO₂ for CO2."""
+    return text.replace("CO2", "CO₂").replace("CH4", "CH₄").replace("N2O", "N₂O")
