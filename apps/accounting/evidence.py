@@ -74,7 +74,7 @@ def _checks(lot: Lot, organisation: Organisation, market: str, earlier: Sequence
             vintage_window_months=organisation.vintage_window_months,
             earlier=earlier,
         ):
-            if results.get(check.number, check).passed:
+            if check.number not in results or results[check.number].passed:
                 results[check.number] = check
     return [results[number] for number in CRITERIA]
 
