@@ -126,6 +126,11 @@ def percent(ratio: Any, decimals: int = 0) -> str:
     return f"{number(value, int(decimals))}{NARROW}%"
 
 
+def percent_of_change(ratio: float) -> str:
+    """The size of a change: 0.184 and -0.184 are "18 %", 1.5 is "150 %"; the sign is for the words around it."""
+    return f"{number(Decimal(str(abs(ratio))) * 100, 0)}{NARROW}%"
+
+
 def count(value: Any) -> str:
     """A whole number with thousands separated."""
     return DASH if is_absent(value) else f"{int(value):,}"

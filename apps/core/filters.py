@@ -20,6 +20,16 @@ from apps.core.windows import Quarter, Window, midnight
 DIMENSIONS = ("team", "model", "site", "kind", "workload")
 SCOPES = {"2": "Scope 2", "3": "Scope 3 (cloud)", "unassigned": "No site yet", "all": "All, kept apart"}
 NONE = "~none"
+ONE_DAY = timedelta(days=1)
+
+
+def days_text(first: date, end: date) -> str:
+    """The days of ``[first, end)`` as people say them, both named days included."""
+    last = end - ONE_DAY
+    if first == last:
+        return f"{first.day} {first:%b %Y}"
+    start = f"{first.day} {first:%b}" + ("" if first.year == last.year else f" {first.year}")
+    return f"{start} to {last.day} {last:%b %Y}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,7 @@ class Period:
     @property
     def dates(self) -> str:
         """The days of the window, both named days included, such as ``1 Jul to 30 Sep 2026``."""
-        first, last = self.window.start.date(), (self.window.end - timedelta(microseconds=1)).date()
-        if first == last:
-            return f"{first.day} {first:%b %Y}"
-        start = f"{first.day} {first:%b}" + ("" if first.year == last.year else f" {first.year}")
-        return f"{start} to {last.day} {last:%b %Y}"
+        return days_text(self.window.start.date(), (self.window.end - timedelta(microseconds=1)).date() + ONE_DAY)
 
     def previous_until(self, last_reading: datetime | None) -> Window:
         """The earlier window to compare with: as many whole days of it as this one has readings for."""
@@ -181,10 +187,13 @@ def parse_filters(parameters: QueryDict, last_reading: datetime | None) -> Filte
     errors: list[str] = []
     period = None
     try:
-        if parameters.get("from") or parameters.get("to"):
+        # The form sends both; the one that was changed is meant. `shown` is the period that the form was filled with.
+        chosen, shown = parameters.get("period", ""), parameters.get("shown")
+        is_newly_chosen = chosen and shown is not None and chosen != shown
+        if (parameters.get("from") or parameters.get("to")) and not is_newly_chosen:
             period = parse_dates(parameters.get("from", ""), parameters.get("to", ""))
-        elif parameters.get("period"):
-            period = parse_period(parameters.get("period", ""))
+        elif chosen:
+            period = parse_period(chosen)
     except ValueError as error:
         errors.append(f"The period was not understood: {error}.")
     scope = parameters.get("scope") or "2"

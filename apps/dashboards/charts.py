@@ -8,9 +8,8 @@ from apps.core import figures
 from apps.core.charts import Chart, Series, line, paired_bars, stacked_bars
 from apps.core.palette import LABELS
 from apps.core.tables import Cell, Column, Row, Table
-from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.dashboards.panels import energy_cell, mass_cell
-from apps.dashboards.queries import OverTime
+from apps.dashboards.queries import MeanPower, OverTime
 
 STEP_WORDS = {"hour": "hour", "day": "day", "week": "week from", "month": "month"}
 ORDER = ("training", "inference", "idle", "other", "overhead")
@@ -60,7 +59,7 @@ def energy_chart(over_time: OverTime, csv_url: str, chart_id: str = "energy-over
         stacked_bars(over_time.labels, series, unit),
         Table(f"Energy by kind, per {over_time.step}", columns, rows),
         key=series,
-        sub=f"{unit} per {over_time.step}, UTC. IT energy by kind; the overhead is what PUE adds.",
+        sub=f"{unit} per {over_time.step}, UTC. IT energy by kind; the overhead is what PUE adds.{_cut(over_time)}",
         csv_url=csv_url,
     )
 
@@ -126,31 +125,31 @@ def _methods_sentence(sums: dict[str, int], known: dict[str, bool]) -> str:
     if abs(difference) < 0.005:
         return "Market-based equals location-based: no instrument or residual mix changes it"
     side = "below" if difference < 0 else "above"
-    return f"Market-based is {figures.percent(abs(difference))} {side} location-based"
+    return f"Market-based is {figures.percent_of_change(difference)} {side} location-based"
 
 
-def power_chart(over_time: OverTime, csv_url: str) -> Chart:
-    """Mean power of one workload per bucket: its energy divided by the bucket's length."""
-    hours = {"hour": 1, "day": 24, "week": 168, "month": 730}[over_time.step]
-    energy = [
-        sum(int(over_time.values[name][index] or 0) for name in ORDER if name != "overhead")
-        for index in range(len(over_time.keys))
-    ]
-    watts = [round(value / MILLIWATT_HOURS_PER_KWH * 1000 / hours, 1) if value else None for value in energy]
-    series = [Series("inference", watts, label="Mean IT power")]
+def _cut(over_time: OverTime) -> str:
+    return " Weeks begin on Monday; the first and the last are cut by the period." if over_time.step == "week" else ""
+
+
+def power_chart(power: MeanPower, csv_url: str) -> Chart:
+    """When a workload ran, and how hard: its mean IT power per hour or day."""
+    peak = max((watts for watts in power.watts if watts is not None), default=0.0)
+    unit, size = ("kW", 1000) if peak >= 10_000 else ("W", 1)
+    values = [None if watts is None else round(watts / size, 3) for watts in power.watts]
     rows = [
-        Row([Cell(label), Cell(figures.DASH if watts[index] is None else f"{watts[index]:,.1f}")])
-        for index, label in enumerate(over_time.labels)
+        Row([Cell(label), Cell(figures.DASH if value is None else f"{value:,.1f}")])
+        for label, value in zip(power.labels, values, strict=True)
     ]
     columns = [
-        Column("time", STEP_WORDS[over_time.step].capitalize(), "UTC", numeric=False),
-        Column("power", "Mean IT power", "W"),
+        Column("time", STEP_WORDS[power.step].capitalize(), "UTC", numeric=False),
+        Column("power", "Mean IT power", unit),
     ]
     return Chart(
         "power",
-        "When it drew power",
-        line(over_time.labels, series, "W"),
-        Table(f"Mean IT power, per {over_time.step}", columns, rows),
-        sub=f"W, mean of each {over_time.step}; a gap is a time without readings.",
+        f"It drew up to {peak / size:,.0f} {unit}" if peak else "No power was reported",
+        line(power.labels, [Series("inference", values, label="Mean IT power")], unit),
+        Table(f"Mean IT power, per {power.step}", columns, rows),
+        sub=f"{unit}, mean of each {power.step}, UTC; a gap is a time without readings.",
         csv_url=csv_url,
     )

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from apps.accounting.models import MarketRate
 from apps.core import figures
 from apps.core.charts import Chart
-from apps.core.filters import parse_dates
+from apps.core.filters import days_text, parse_dates
 from apps.core.tables import Cell, Chip, Column, Row, Table
 from apps.dashboards import charts, overview, panels, queries, scenes
 from apps.dashboards.panels import DIMENSIONS, Ranking, origin_chip, ranking_table
@@ -159,9 +159,6 @@ def page(scene: Scene, subject: Subject) -> dict[str, Any]:
         "scope": scope,
         "list_url": scene.link(subject.list_route),
         "has_figures": bool(now),
-        "has_readings": scene.span.last is not None,
-        "connect_url": scene.link("connect"),
-        "whole_life": _whole_life_query(scene),
         "api_call": scene.api_call(subject.group_by),
         "facts": [*subject.facts],
         "site_panels": _site_panels(scene, subject.site) if subject.site else [],
@@ -172,7 +169,7 @@ def page(scene: Scene, subject: Subject) -> dict[str, Any]:
     over_time = queries.energy_over_time(*arguments)
     drawn: list[Chart] = [charts.energy_chart(over_time, scene.csv_url("energy-over-time"))]
     if subject.with_power:
-        drawn.append(charts.power_chart(over_time, scene.csv_url("energy-over-time")))
+        drawn.append(charts.power_chart(queries.mean_power(*arguments), scene.csv_url("power")))
     elif scope == "2":
         drawn.append(charts.methods_chart(queries.methods_over_time(*arguments), scene.csv_url("methods"), scope))
     total = now.get(scope, Figures())
@@ -181,11 +178,6 @@ def page(scene: Scene, subject: Subject) -> dict[str, Any]:
         "charts": drawn,
         "breakdowns": [_breakdown(scene, name, scope, total) for name in subject.breakdowns],
     }
-
-
-def _whole_life_query(scene: Scene) -> str:
-    life = queries.life_window(scene.span)
-    return f"from={life.start:%Y-%m-%d}&to={life.end:%Y-%m-%d}" if life else ""
 
 
 def _breakdown(scene: Scene, name: str, scope: str, total: Figures) -> Panel:
@@ -223,6 +215,7 @@ def export(scene: Scene, subject: Subject, panel: str) -> HttpResponse | None:
     groups: dict[str, tuple[str, ...]] = {
         "energy-over-time": ("day" if step == "week" else step, "kind"),
         "methods": ("month",),
+        "power": ("day",),
         **{f"by-{name}": (name,) for name in subject.breakdowns},
     }
     if panel not in groups:
@@ -276,7 +269,7 @@ def _factor_panel(scene: Scene, site: Site) -> Panel:
     facts = queries.sites_with_rates(scene.organisation, scene.window).get(site.code)
     for rate in facts.rates if facts else []:
         first, end = queries.rate_days(rate)
-        days = Cell(f"{first} to {end - timedelta(days=1)}")
+        days = Cell(days_text(first, end))
         reasons = Cell("; ".join(str(reason) for reason in rate.reasons) or figures.DASH)
         if rate.factor is None:
             rows.append(
@@ -333,14 +326,13 @@ def _market_panel(scene: Scene, site: Site) -> Panel:
 
 
 def _market_cells(rate: MarketRate, unit: str, mass: str) -> list[Cell]:
-    last = rate.period_end - timedelta(days=1)
     if rate.fallback == MarketRate.Fallback.RESIDUAL:
         title = f"Residual mix: {rate.fallback_factor.dataset}" if rate.fallback_factor else "Residual mix"
         fallback = Cell(figures.grams_per_kwh(rate.fallback_ug_per_kwh), title=title, note="residual mix")
     else:
         fallback = Cell("grid average", title="No residual mix is published for this market and year")
     return [
-        Cell(f"{rate.period_start} to {last}"),
+        Cell(days_text(rate.period_start, rate.period_end)),
         panels.energy_cell(rate.facility_energy_milliwatt_hours, unit),
         panels.energy_cell(rate.covered_milliwatt_hours, unit),
         panels.energy_cell(rate.uncovered_milliwatt_hours, unit),
@@ -372,7 +364,7 @@ def _source_panel(scene: Scene, site: Site) -> Panel:
                 Cell(str(row["source"])),
                 Cell(figures.percent(row["coverage"]), bar=float(row["coverage"])),
                 Cell(f"{last:%Y-%m-%d %H:%M}" if last else figures.DASH),
-                Cell("" if chips else "sending", chips=tuple(chips)),
+                Cell("" if chips else "sending" if scene.is_open else "complete to the end", chips=tuple(chips)),
             ]
         )
     shown = rows[:50]

@@ -102,8 +102,6 @@ def page(scene: Scene, shape: List) -> dict[str, Any]:
         "scope_label": SCOPES[scope],
         "csv_url": "?" + scene.filters.query(format="csv"),
         "api_call": scene.api_call(*shape.group_by),
-        "has_readings": scene.span.last is not None,
-        "connect_url": scene.link("connect"),
         "pages": None,
     }
     makers = {"site": _site_table, "model": _model_table, "team": _team_table, "workload": _workload_table}

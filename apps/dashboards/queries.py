@@ -283,6 +283,32 @@ def methods_over_time(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class MeanPower:
+    """Mean IT power [W] per bucket; ``None`` where there are no readings."""
+
+    step: str  # hour, day or month
+    labels: list[str]
+    watts: list[float | None]
+
+
+def mean_power(
+    organisation: Organisation, window: Window, selection: Selection, scope: str, last: datetime | None = None
+) -> MeanPower:
+    """Energy divided by the whole length of each hour, day or month, by the length of the window."""
+    days = (window.end - window.start).days
+    step = "hour" if days <= 7 else "day" if days <= 400 else "month"
+    frame = breakdown(organisation, window, selection, scope, (step,))
+    energy = {str(row[step]): int(row["it_energy_milliwatt_hours"]) for row in records(frame)}
+    keys = _buckets(window, step, last)
+    hours = {"hour": 1.0, "day": 24.0, "month": 730.5}[step]
+    return MeanPower(
+        step,
+        [_label(key, step) for key in keys],
+        [energy[key] / 1000 / hours if key in energy else None for key in keys],
+    )
+
+
 # --- By dimension ---------------------------------------------------------------------------------------------------
 
 
@@ -462,5 +488,12 @@ def life_window(span: Span) -> Window | None:
     """From the first to the last quarter with readings."""
     if span.first is None or span.last is None:
         return None
-    start = Quarter.of(span.first.date()).first_day
-    return Window(midnight(start), Quarter.of(span.last.date()).window.end)
+    start = Quarter.of(span.first.astimezone(UTC).date()).first_day
+    last = (span.last.astimezone(UTC) - timedelta(microseconds=1)).date()
+    return Window(midnight(start), Quarter.of(last).window.end)
+
+
+def life_query(span: Span) -> str:
+    """The query string of that time; empty without readings."""
+    life = life_window(span)
+    return f"from={life.start:%Y-%m-%d}&to={life.end:%Y-%m-%d}" if life else ""

@@ -166,7 +166,7 @@ def change_of(now: float | None, before: float | None, label: str) -> Change:
     ratio = (now - before) / before
     if abs(ratio) < 0.005:
         return Change(f"as in {label}", "same")
-    return Change(f"{figures.percent(abs(ratio))} against {label}", "up" if ratio > 0 else "down")
+    return Change(f"{figures.percent_of_change(ratio)} against {label}", "up" if ratio > 0 else "down")
 
 
 def energy_kpi(now: Figures, before: Figures, scene: Scene, label: str = "Energy") -> Kpi:

@@ -31,7 +31,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _frame(scene: Scene, *selects: str, search: bool = False) -> dict[str, Any]:
-    return {"scene": scene, "filters": scene.filters, "choices": choices_of(scene, *selects, search=search)}
+    return {
+        "scene": scene,
+        "filters": scene.filters,
+        "choices": choices_of(scene, *selects, search=search),
+        "connect_url": scene.link("connect"),
+        "whole_life": queries.life_query(scene.span),
+    }
 
 
 @requires(Capability.READ)

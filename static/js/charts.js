@@ -35,7 +35,7 @@
         if (trace.text) trace.textfont = { color: ink, size: 12 };
       }
     }
-    const narrow = chart.clientWidth < 480;
+    const narrow = innerWidth < 640;
     const axis = { color: soft, gridcolor: rule, zerolinecolor: soft, linecolor: rule, automargin: true, fixedrange: true };
     const layout = {
       ...figure.layout,

@@ -21,6 +21,14 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     setTimeout(() => { button.textContent = words; }, 2000);
   });
 }
+// A filter that chooses nothing does not stand in the address.
+for (const form of document.querySelectorAll("form.filters")) {
+  form.addEventListener("formdata", (event) => {
+    const data = event.formData;
+    for (const [name, value] of [...data]) if (value === "") data.delete(name);
+    if (!data.has("from") && !data.has("to")) data.delete("shown");
+  });
+}
 for (const field of document.querySelectorAll("[data-autosubmit]")) {
   field.addEventListener("change", () => field.form.requestSubmit());
 }

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
+
 from apps.accounting.services import settle
 from apps.core.windows import DAY_MS, epoch_ms
 from apps.factors.models import Factor, FactorDataset, GridZone
 from apps.organisations.models import Organisation, Team
 from apps.sites.models import ControlClass, PuePeriod, Site
+from apps.telemetry.bulk import writer
 from apps.telemetry.models import Attribution, Boundary, DirtyHour, Method, Reading, Source, TeamName
 from apps.workloads.models import AIModel, Kind, Provenance, Workload
-from tests.accounting.readings import make_partitions
 
 KWH = 1_000_000_000  # in microwatt-hours
 FIRST = date(2026, 4, 1)
 LAST = date(2026, 9, 30)
+RUN_END = date(2026, 8, 9)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Job:
 
 JOBS = (
     Job("fra1/serving", "fra1", "assistant", "atlas-7b", Kind.INFERENCE, 820, 95_000_000, 0.9),
-    Job("fra1/training", "fra1", "research", "atlas-70b", Kind.TRAINING, 1900, None, 0, date(2026, 5, 11), date(2026, 8, 9)),
+    Job("fra1/training", "fra1", "research", "atlas-70b", Kind.TRAINING, 1900, None, 0, date(2026, 5, 11), RUN_END),
     Job("fra1/idle", "fra1", None, None, Kind.IDLE, 210),
     Job("dub2/serving", "dub2", "search", "embed-large", Kind.INFERENCE, 260, 310_000_000, 0.3, method=Method.METERED),
     Job("dub2/evaluation", "dub2", "research", "atlas-70b", Kind.EVALUATION, 40),
@@ -90,7 +93,6 @@ def build(organisation: Organisation, jobs: Sequence[Job] = JOBS) -> None:
     }
     names: dict[str, TeamName] = {}
     models: dict[str, AIModel] = {}
-    make_partitions()
     hours: set[int] = set()
     for job in jobs:
         if job.team and job.team not in names:
@@ -140,5 +142,6 @@ def _add(organisation: Organisation, job: Job, attribution: Attribution) -> set[
             )
         )  # fmt: skip
         hours |= set(range(start // 3_600_000, (start + DAY_MS) // 3_600_000))
+    writer().prepare(np.array([reading.start_ms for reading in readings]))
     Reading.objects.bulk_create(readings)
     return hours

@@ -1,0 +1,131 @@
+"""The overview: the ledger's figures, both methods alike, what is absent said, and few queries."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounting.queries import LedgerQuery, ledger_total
+from apps.core import figures as text
+from apps.core.windows import Quarter
+from apps.organisations.models import Organisation, Person
+
+pytestmark = pytest.mark.django_db
+Q3 = Quarter(2026, 3).window
+
+
+def page(client: Client, organisation: Organisation, query: str = "") -> str:
+    response = client.get(reverse("overview", args=[organisation.slug]) + query)
+    assert response.status_code == 200
+    return response.text
+
+
+def test_key_figures_are_the_ledgers(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3")
+    total = ledger_total(LedgerQuery(figures.pk, Q3))
+    for milliwatt_hours in (total["facility_energy_milliwatt_hours"],):
+        assert text.energy_exact(milliwatt_hours) in html
+    assert text.mass_exact(total["location_mg"]) in html
+    assert text.mass_exact(total["market_mg"]) in html
+
+
+def test_both_methods_have_the_same_unit_and_size(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3")
+    cards = html.split('<div class="kpi">')
+    location = next(card for card in cards if "Scope 2, location-based" in card)
+    market = next(card for card in cards if "Scope 2, market-based" in card)
+    assert cards.index(market) == cards.index(location) + 1
+    classes = [re.findall(r'class="([^"]+)"', card.split("kpi-note")[0]) for card in (location, market)]
+    assert classes[0] == classes[1]
+    assert 'kpi-unit">t CO₂e' in location
+    assert 'kpi-unit">t CO₂e' in market
+
+
+def test_cloud_energy_is_a_memo_and_in_no_scope_2_total(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3")
+    memo = ledger_total(LedgerQuery(figures.pk, Q3, scope="3"))
+    assert '<div class="kpi memo">' in html
+    assert text.mass_exact(memo["location_mg"]) in html
+    assert "cloud · Scope 3" in html
+
+
+def test_without_a_period_the_latest_quarter_with_readings_is_shown(viewer: Client, figures: Organisation) -> None:
+    assert "1 Jul to 30 Sep 2026" in page(viewer, figures)
+
+
+def test_what_needs_a_person_is_listed(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3")
+    assert "without a site" in html
+    assert "belong to no team" in html
+    assert "1 team name sent by a client matches no team" in html
+    assert "fra1/training, lab/node-3" in html
+    assert "<b>4</b> open issues" in html
+
+
+def test_simulated_figures_are_marked(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3")
+    assert re.search(r'class="chip warn"[^>]*>\d+\s% simulated', html)
+    assert "Seeded load model of the tests" in html
+
+
+def test_a_demonstration_says_so_on_every_page(viewer: Client, figures: Organisation) -> None:
+    Organisation.objects.filter(pk=figures.pk).update(is_demo=True)
+    for route in ("overview", "teams", "models", "sites", "workloads"):
+        assert "Demonstration organisation" in viewer.get(reverse(route, args=[figures.slug])).text
+
+
+def test_the_number_of_queries_does_not_grow_with_the_organisation(
+    viewer: Client, figures: Organisation, django_assert_max_num_queries: object
+) -> None:
+    with django_assert_max_num_queries(40):  # type: ignore[operator]
+        page(viewer, figures, "?period=2026-Q3")
+
+
+def test_an_organisation_without_readings_is_led_to_connect(
+    client: Client, viewer: Client, organisation: Organisation, make_person: Callable[..., Person]
+) -> None:
+    assert "Ask an engineer" in page(viewer, organisation)
+    client.force_login(make_person("engineer"))
+    html = page(client, organisation)
+    assert "No readings yet" in html
+    assert f'class="button primary" href="{reverse("connect", args=[organisation.slug])}' in html
+    assert "<script src" in html
+    assert "plotly" not in html
+
+
+def test_a_filter_too_narrow_can_be_reset(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3&team=search&model=rover")
+    assert "Nothing matches these filters" in html
+    assert 'href="?period=2026-Q3"' in html
+
+
+def test_a_period_without_readings_names_the_time_that_has_some(viewer: Client, figures: Organisation) -> None:
+    assert "run from 2026-04-01 00:00 UTC to 2026-10-01 00:00 UTC" in page(viewer, figures, "?period=2020-Q1")
+
+
+def test_a_nonsense_period_is_named_and_not_a_fault(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=<script>")
+    assert "was not understood" in html
+    assert "<script>&#x27;" not in html
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize("panel", ["energy-over-time", "methods", "teams", "models", "sites"])
+def test_every_panel_has_its_file(viewer: Client, figures: Organisation, panel: str) -> None:
+    response = viewer.get(reverse("overview", args=[figures.slug]) + f"?period=2026-Q3&format=csv&panel={panel}")
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert "location_kg,market_kg" in response.text.splitlines()[0]
+    assert len(response.text.splitlines()) > 2
+
+
+def test_an_unknown_panel_has_none(viewer: Client, figures: Organisation) -> None:
+    assert viewer.get(reverse("overview", args=[figures.slug]) + "?format=csv&panel=x").status_code == 404
+
+
+def test_charts_come_as_data_and_never_as_code(viewer: Client, figures: Organisation) -> None:
+    html = page(viewer, figures, "?period=2026-Q3")
+    assert html.count('type="application/json"') == 2
+    assert not re.search(r"<script(?![^>]*(src=|application/json))", html)
+    assert not re.search(r"\son\w+=", html)
