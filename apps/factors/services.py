@@ -97,7 +97,7 @@ def load_reference_data(*, actor: str = "system") -> list[ImportResult]:
     Grid zones, GWP sets, equivalences and cloud regions are brought up to date in place (they are names and
     constants); factor files become datasets, each once. Returns what became of each factor file.
     """
-    _load_zones()
+    load_grid_zones()
     _upsert(GwpValue, ["gwp_set", "gas"], _gwp_rows())
     _upsert(Equivalence, ["code"], _equivalence_rows())
     _upsert(CloudRegion, ["provider", "region"], _rows("cloud_regions.csv", rename={"grid_zone": "grid_zone_id"}))
@@ -118,7 +118,9 @@ def _rows(name: str, rename: dict[str, str] | None = None) -> list[dict[str, Any
         return [{(rename or {}).get(key, key): value for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def _load_zones() -> None:
+@transaction.atomic
+def load_grid_zones() -> None:
+    """Bring the grid zones to what the repository ships: names and which zone contains which."""
     rows = _rows("zones.csv")
     zones = [
         GridZone(

@@ -103,7 +103,7 @@ def evaluate(scenario: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(scenarios())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_grouping_adds_up_to_the_total_and_nothing_is_negative(scenario: dict[str, Any]) -> None:
     result = evaluate(scenario)
     for breakdown in ("by_market", "by_facility", "by_team", "by_model", "by_kind"):
@@ -117,7 +117,7 @@ def test_every_grouping_adds_up_to_the_total_and_nothing_is_negative(scenario: d
 
 
 @given(scenarios(), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_cutting_an_interval_in_two_changes_nothing(scenario: dict[str, Any], data: st.DataObject) -> None:
     """Energy that does not divide evenly is cut by a power of two, so that both halves are exact decimals."""
     if not scenario["consumption"]:
@@ -133,7 +133,7 @@ def test_cutting_an_interval_in_two_changes_nothing(scenario: dict[str, Any], da
 
 
 @given(scenarios(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_order_of_rows_and_lots_does_not_matter(scenario: dict[str, Any], random: Any) -> None:
     shuffled = {**scenario, **{name: list(scenario[name]) for name in ("consumption", "instruments")}}
     random.shuffle(shuffled["consumption"])
@@ -145,7 +145,7 @@ def test_the_order_of_rows_and_lots_does_not_matter(scenario: dict[str, Any], ra
 
 
 @given(scenarios(), amounts, st.sampled_from(["A", "B"]), st.integers(0, 999))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_fitting_cleaner_lot_never_raises_the_market_based_figure(
     scenario: dict[str, Any], volume: str, market: str, per_mille: int
 ) -> None:
@@ -184,7 +184,7 @@ def test_a_fitting_cleaner_lot_never_raises_the_market_based_figure(
 
 
 @given(scenarios())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_scope_2_and_scope_3_share_out_all_energy(scenario: dict[str, Any]) -> None:
     result = evaluate(scenario)
     everything = evaluate(
@@ -195,7 +195,7 @@ def test_scope_2_and_scope_3_share_out_all_energy(scenario: dict[str, Any]) -> N
 
 
 @given(scenarios())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_allocation_policy_moves_no_total(scenario: dict[str, Any]) -> None:
     results = [
         evaluate({**scenario, "policies": {"market_allocation": policy}}) for policy in ("pro_rata", "earmarked")
@@ -209,7 +209,7 @@ def test_the_allocation_policy_moves_no_total(scenario: dict[str, Any]) -> None:
         st.tuples(st.integers(0, 4 * 10**15), st.integers(0, 10**12), st.integers(1, 31 * 24 * HOUR_MS)), max_size=5
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_hours_of_an_interval_add_up_to_its_energy_and_duration(rows: list[tuple[int, int, int]]) -> None:
     energy, start, length = (
         (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
