@@ -70,8 +70,8 @@ def install(lock: str) -> None:
         make_environment()
     if installed(lock):
         return
-    say(f"Installing requirements/{lock}.txt")
-    command = [str(INTERPRETER), "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+    say(f"Installing requirements/{lock}.txt; the first time this is most of the wait.")
+    command = [str(INTERPRETER), "-m", "pip", "install", "-qq", "--require-hashes", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--requirement", str(HERE / f"{lock}.txt")]
     settings = {**os.environ, "PIP_NO_INPUT": "1"}
     if subprocess.run(command, env=settings, check=False).returncode:
