@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.test.client import ClientHandler
 from django.urls import reverse
+from pytest_django import DjangoDbBlocker
 
 from apps.core.windows import Quarter
 from apps.organisations.authentication import new_key
@@ -25,22 +27,30 @@ from tests.access import estate as objects
 from tests.access.estate import Estate, build, person
 from tests.access.routes import Route, routes_below
 
-pytestmark = pytest.mark.django_db
-
 PAGES = routes_below("o/<slug:organisation_slug>/")
 API = routes_below("api/v1/")
 READ, WRITE = "GET", "POST"
 HANDLER = ClientHandler(enforce_csrf_checks=False)  # one for all: each new one loads the middleware again
 
 
-@pytest.fixture
-def own(db: None) -> Estate:
-    return build("acme", Quarter(2025, 1))
+@dataclass
+class World:
+    """Two organisations, somebody signed in for each role of the own one, and an administrator of the foreign one."""
+
+    own: Estate
+    foreign: Estate
+    people: dict[Role, Client]
+    foreigner: Client
 
 
-@pytest.fixture
-def foreign(db: None) -> Estate:
-    return build("rival", Quarter(2025, 2))
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """Made once for all tests here, which take back what they write (``undone``); taken back itself at the end."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        own, foreign = build("acme", Quarter(2025, 1)), build("rival", Quarter(2025, 2))
+        people = {role: visitor(own, role) for role in Role}
+        yield World(own, foreign, people, visitor(foreign, Role.ADMIN))
+        transaction.set_rollback(True)
 
 
 @contextmanager
@@ -110,10 +120,10 @@ def test_every_page_says_what_it_requires(route: Route) -> None:
 
 
 @pytest.mark.parametrize("route", PAGES, ids=str)
-def test_a_page_opens_for_the_roles_that_may_and_for_nobody_else(route: Route, own: Estate) -> None:
-    url = page_url(route, own)
-    for role in Role:
-        status = visit(visitor(own, role), url).status_code
+def test_a_page_opens_for_the_roles_that_may_and_for_nobody_else(route: Route, world: World) -> None:
+    url = page_url(route, world.own)
+    for role, client in world.people.items():
+        status = visit(client, url).status_code
         refused = role != Role.ADMIN and route.name in objects.STRICTER_THAN_CAPABILITY
         if refused or route.view.capability not in CAPABILITIES[role]:
             assert status == 403, f"{role} got {status} from {url}"
@@ -122,8 +132,8 @@ def test_a_page_opens_for_the_roles_that_may_and_for_nobody_else(route: Route, o
 
 
 @pytest.mark.parametrize("route", PAGES, ids=str)
-def test_a_page_sends_a_visitor_who_is_not_signed_in_to_sign_in(route: Route, own: Estate) -> None:
-    url = page_url(route, own)
+def test_a_page_sends_a_visitor_who_is_not_signed_in_to_sign_in(route: Route, world: World) -> None:
+    url = page_url(route, world.own)
     for method in (READ, WRITE):
         answer = stranger().generic(method, url)
         assert answer.status_code == 302
@@ -131,19 +141,16 @@ def test_a_page_sends_a_visitor_who_is_not_signed_in_to_sign_in(route: Route, ow
 
 
 @pytest.mark.parametrize("route", PAGES, ids=str)
-def test_a_page_does_not_exist_for_members_of_another_organisation(route: Route, own: Estate, foreign: Estate) -> None:
-    client = visitor(foreign, Role.ADMIN)
+def test_a_page_does_not_exist_for_members_of_another_organisation(route: Route, world: World) -> None:
     for method in (READ, WRITE):
-        assert client.generic(method, page_url(route, own)).status_code == 404
+        assert world.foreigner.generic(method, page_url(route, world.own)).status_code == 404
 
 
 @pytest.mark.parametrize("route", [page for page in PAGES if names_an_object(page)], ids=str)
-def test_a_foreign_object_is_not_found_through_the_own_organisations_page(
-    route: Route, own: Estate, foreign: Estate
-) -> None:
+def test_a_foreign_object_is_not_found_through_the_own_organisations_page(route: Route, world: World) -> None:
     role = next(role for role in reversed(Role) if route.view.capability in CAPABILITIES[role])
-    client = visitor(own, role)
-    url = page_url(route, own, of=foreign)
+    client = world.people[role]
+    url = page_url(route, world.own, of=world.foreign)
     for method in (READ, WRITE):
         with undone():
             status = client.generic(method, url).status_code
@@ -191,22 +198,22 @@ def test_every_api_view_is_one_the_matrix_can_read(route: Route) -> None:
 
 
 @pytest.mark.parametrize(("route", "method"), CALLS)
-def test_the_api_answers_nobody_without_a_valid_key(route: Route, method: str, own: Estate) -> None:
+def test_the_api_answers_nobody_without_a_valid_key(route: Route, method: str, world: World) -> None:
     for headers in ({}, {"Authorization": "Bearer esg_nonsense"}, {"Authorization": "Basic YTpi"}):
-        answer = ask(route, method, own, headers)
+        answer = ask(route, method, world.own, headers)
         assert answer.status_code == 401
         assert answer["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(("route", "method"), CALLS)
-def test_a_key_without_the_scope_is_refused(route: Route, method: str, own: Estate) -> None:
+def test_a_key_without_the_scope_is_refused(route: Route, method: str, world: World) -> None:
     others = [scope for scope in Scope.values if scope != scope_of(route, method)]
-    assert ask(route, method, own, key_of(own, *others)).status_code == 403
+    assert ask(route, method, world.own, key_of(world.own, *others)).status_code == 403
 
 
 @pytest.mark.parametrize(("route", "method"), CALLS)
-def test_a_key_with_the_scope_is_answered(route: Route, method: str, own: Estate) -> None:
-    status = ask(route, method, own, key_of(own, scope_of(route, method))).status_code
+def test_a_key_with_the_scope_is_answered(route: Route, method: str, world: World) -> None:
+    status = ask(route, method, world.own, key_of(world.own, scope_of(route, method))).status_code
     assert status in ({200} if method == READ and route.own_arguments else {200, 201, 202, 400, 415, 422})
 
 
@@ -214,7 +221,5 @@ def test_a_key_with_the_scope_is_answered(route: Route, method: str, own: Estate
     ("route", "method"),
     [call for call in CALLS if names_an_object(call.values[0])],  # type: ignore[arg-type]
 )
-def test_a_foreign_object_is_not_found_with_the_own_key(
-    route: Route, method: str, own: Estate, foreign: Estate
-) -> None:
-    assert ask(route, method, foreign, key_of(own, *Scope.values)).status_code == 404
+def test_a_foreign_object_is_not_found_with_the_own_key(route: Route, method: str, world: World) -> None:
+    assert ask(route, method, world.foreign, key_of(world.own, *Scope.values)).status_code == 404
