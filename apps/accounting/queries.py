@@ -19,9 +19,12 @@ from apps.accounting.ledger_sql import SCOPES as SCOPES
 from apps.accounting.market_parts import add_market_based
 from apps.accounting.models import LedgerState, LocationRate, MarketRate
 from apps.core.windows import Window, epoch_ms, from_epoch_hour
-from apps.telemetry.models import DirtyHour, Source
+from apps.telemetry.models import Attribution, DirtyHour, Source
+from apps.workloads.models import Kind
 
 SILENT_AFTER = timedelta(hours=24)
+# What ends by itself: a source that only ever reported such jobs has ended when it stops, and not fallen silent.
+JOBS = (Kind.TRAINING, Kind.FINE_TUNING, Kind.EVALUATION, Kind.DATA)
 
 ENERGIES = ("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours")
 NULLABLE = ("location_mg", "market_mg", "tokens", "requests")
@@ -146,8 +149,9 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
     """How much of the window each source's readings cover, by name.
 
     Columns: ``source``, ``site`` (code or None), ``first_reading_at``, ``last_reading_at``, ``covered_ms``,
-    ``window_ms`` (the part of the window from the source's first reading until now), ``coverage`` (0 to 1), ``silent``
-    (nothing for 24 hours before the end of the window, or before now), ``overlap_ms`` (time that two readings claim;
+    ``window_ms`` (the part of the window from the source's first reading until now, or until the last reading of a
+    source that reports nothing but jobs), ``coverage`` (0 to 1), ``silent`` (nothing for 24 hours before the end of
+    the window, or before now, from a source that is expected to go on), ``overlap_ms`` (time that two readings claim;
     told by the hour, so readings that overlap inside an hour that has a gap as long are not seen).
     """
     now = now or datetime.now(UTC)
@@ -155,11 +159,15 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
     with connection.cursor() as cursor:
         cursor.execute(ledger_sql.COVERAGE, [organisation_id, window.first_hour, window.end_hour])
         covered = {source: (int(once), int(twice)) for source, once, twice in cursor.fetchall()}
+    goes_on = set(
+        Attribution.objects.of(organisation_id).exclude(kind__in=JOBS).values_list("source_id", flat=True).distinct()
+    )
     rows = []
     for source in Source.objects.of(organisation_id).select_related("site").order_by("name"):
         first, last = source.first_reading_at, source.last_reading_at
         expected = max(window.start, first) if first else window.start
-        window_ms = max(epoch_ms(end) - epoch_ms(expected), 0)
+        until = end if last is None or source.pk in goes_on else min(end, last)
+        window_ms = max(epoch_ms(until) - epoch_ms(expected), 0)
         once, twice = covered.get(source.pk, (0, 0))
         rows.append(
             {
@@ -170,7 +178,7 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
                 "covered_ms": once,
                 "window_ms": window_ms,
                 "coverage": min(once / window_ms, 1.0) if window_ms else 0.0,
-                "silent": last is None or last < end - SILENT_AFTER,
+                "silent": last is None or (source.pk in goes_on and last < end - SILENT_AFTER),
                 "overlap_ms": twice,
             }
         )
