@@ -13,14 +13,15 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from apps.core.windows import epoch_ms
+from apps.core.windows import DAY_MS, epoch_ms
 from apps.telemetry.batch import Int64Array
 
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
-_DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-_TEN = np.array([10, 1], dtype=np.int64)
+IntColumn = npt.NDArray[np.int32]
 _ZERO = 48  # the digit 0 in ASCII
+_LAST_SAFE_DAY = 28  # of every month
 
 
 def milliseconds(text: str) -> int:
@@ -54,41 +55,36 @@ def _matrix_of_digits(texts: Sequence[str]) -> Int64Array | None:
         joined = "".join(texts).encode("ascii")
     except UnicodeEncodeError:
         return None
-    # Equal total length and the fixed signs in their places: no text is longer or shorter than another.
-    if len(joined) != width * len(texts):
+    if len(joined) != width * len(texts) or max(map(len, texts)) != width:  # together: every text has this length
         return None
     matrix = np.frombuffer(joined, dtype=np.uint8).reshape(len(texts), width)
     pattern = "0000-00-00T00:00:00" + ("." + "0" * fraction_digits if fraction_digits else "") + suffix
-    template = np.frombuffer(pattern.encode(), dtype=np.uint8)
-    digits_at = template == _ZERO
-    if suffix != "Z":
-        digits_at[-5:] = False
-    digits_at[-len(suffix) :] = False
-    digits = matrix - np.uint8(_ZERO)
-    if (matrix[:, ~digits_at] != template[~digits_at]).any() or (digits[:, digits_at] > 9).any():
+    least = np.frombuffer(pattern.encode(), dtype=np.uint8)
+    most = np.frombuffer(pattern[: -len(suffix)].replace("0", "9").encode() + suffix.encode(), dtype=np.uint8)
+    if (matrix < least).any() or (matrix > most).any():
         return None
-    return _milliseconds_of(digits, fraction_digits)
+    digits = np.ascontiguousarray(matrix.T).astype(np.int32) - _ZERO  # a row per place: every step runs along memory
 
-
-def _milliseconds_of(digits: np.ndarray, fraction_digits: int) -> Int64Array | None:
-    def number(at: int) -> Int64Array:
-        return digits[:, at].astype(np.int64) * 10 + digits[:, at + 1]
+    def number(at: int) -> IntColumn:
+        return digits[at] * 10 + digits[at + 1]
 
     year = number(0) * 100 + number(2)
-    month, day, hour, minute, second = number(5), number(8), number(11), number(14), number(17)
-    in_range = (year >= 1) & (month >= 1) & (month <= 12) & (hour <= 23) & (minute <= 59) & (second <= 59) & (day >= 1)
-    if not in_range.all():
+    month, day, hour, minute, second = (number(at) for at in (5, 8, 11, 14, 17))
+    for value, fewest, highest in ((year, 1, 9999), (month, 1, 12), (day, 1, 31), (hour, 0, 23), (minute, 0, 59)):
+        if value.min() < fewest or value.max() > highest:
+            return None
+    if second.max() > 59:
         return None
-    leap = (month == 2) & (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    if (day > _DAYS_IN_MONTH[month] + leap).any():
+    months = ((year - 1970) * 12 + month - 1).astype(np.int64)
+    first_days = _first_days(months)
+    if (day > _LAST_SAFE_DAY).any() and (first_days + day > _first_days(months + 1)).any():
         return None
-    # Days from the civil date, with the year begun in March so that the leap day is its last (proleptic Gregorian).
-    shifted = year - (month <= 2)
-    era = shifted // 400
-    year_of_era = shifted - era * 400
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    days = era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
-    result = ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000
+    result = (first_days + (day - 1)) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000
     for place in range(min(fraction_digits, 3)):
-        result += digits[:, 20 + place].astype(np.int64) * (100, 10, 1)[place]
+        result += digits[20 + place] * (100, 10, 1)[place]
     return result
+
+
+def _first_days(months: Int64Array) -> Int64Array:
+    """Days since the epoch of the first of a month, given in months since the epoch."""
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)

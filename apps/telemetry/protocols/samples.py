@@ -11,13 +11,12 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 
-from apps.telemetry.batch import ABSENT, Float64Array, Int64Array, Naming, RowError, SampleBatch, ShareNaming, shown
+from apps.telemetry.batch import ABSENT, Int64Array, Naming, RowError, SampleBatch, ShareNaming, shown
 from apps.telemetry.protocols import explain
 from apps.telemetry.protocols.errors import TooLargeError, UnreadableError
 from apps.telemetry.rules import checked
@@ -119,7 +118,6 @@ _explain_sample = explain.members(
     ("source", "start", "end"),
     "an object with source, start, end and energy_wh or power_w",
 )
-_NAMING = attrgetter(*Naming._fields)
 _decode_array = msgspec.json.Decoder(list[Sample]).decode
 _decode_lines = msgspec.json.Decoder(Sample).decode_lines
 _WRAPPER = re.compile(rb'\s*\{\s*"samples"\s*:\s*(?=\[)')
@@ -193,7 +191,7 @@ def _objects(body: bytes, media_type: str) -> Iterator[tuple[Any, RowError | Non
     return _json_lines(text) if media_type == NDJSON else _json_array(text)
 
 
-_scan = json.JSONDecoder().scan_once
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -337,12 +335,32 @@ def _row_by_row(
 def _batch(rows: Sequence[Sample], index: Int64Array, errors: list[RowError], now_ms: int) -> SampleBatch | None:
     """The batch of these rows, or ``None`` if one of them holds what only a look at each row can name."""
     try:
-        start_ms = column_of_milliseconds([row.start for row in rows])
-        end_ms = column_of_milliseconds([row.end for row in rows])
+        times = column_of_milliseconds([row.start for row in rows] + [row.end for row in rows])
     except (msgspec.ValidationError, OverflowError):
         return None
+    start_ms, end_ms = times[: len(rows)], times[len(rows) :]
     codes = _Codes()
-    naming_codes = np.fromiter(map(codes.__getitem__, map(_NAMING, rows)), dtype=np.int64, count=len(rows))
+    naming_codes = np.array(
+        [
+            # Written out in the order of Naming: by far the fastest way to a tuple of a row's words.
+            codes[
+                row.source,
+                row.site,
+                row.team,
+                row.model,
+                row.workload,
+                row.study,
+                row.kind,
+                row.boundary,
+                row.method,
+                row.hardware,
+                row.accelerators,
+                row.shares,
+            ]
+            for row in rows
+        ],
+        dtype=np.int64,
+    )
     namings = [_naming(key) for key in codes]
     work = _work(rows)
     tags = [row.tags for row in rows]
@@ -388,17 +406,21 @@ def _work(rows: Sequence[Sample]) -> dict[str, Int64Array | None] | None:
     where = None if len(said) == len(works) else np.array([work is not None for work in works])
 
     def column(values: list[Any], scale: int = 1) -> Int64Array | None:
-        numbers: Float64Array = np.array(values, dtype=np.float64) * scale  # None becomes NaN
-        absent = np.isnan(numbers)
-        if absent.all():
+        absent = values.count(None)
+        if absent == len(values):
             return None
-        whole = np.floor(np.where(absent, ABSENT, numbers) + (0.5 if scale > 1 else 0))
-        if scale == 1 and (whole != numbers)[~absent].any():
-            raise ValueError("not whole")
+        numbers = np.array(values, dtype=np.float64 if absent or scale > 1 else None)
+        if numbers.dtype != np.int64:
+            if absent:
+                numbers = np.where(np.isnan(numbers), ABSENT / scale, numbers)
+            whole = np.floor(numbers * scale + (0.5 if scale > 1 else 0))
+            if scale == 1 and (whole != numbers).any():
+                raise ValueError("not whole")
+            numbers = whole.astype(np.int64)
         if where is None:
-            return whole.astype(np.int64)
+            return numbers
         result = np.full(len(works), ABSENT, dtype=np.int64)
-        result[where] = whole
+        result[where] = numbers
         return result
 
     try:
