@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from django.core import mail
+from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
 
 from apps.audit.models import AuditEvent
 from apps.organisations.models import Membership, Organisation, Person, Role
+from apps.organisations.services import remove_member
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +122,30 @@ def test_the_last_administrator_stays(
     membership.refresh_from_db()
     assert membership.role == Role.ADMIN
     assert events(organisation) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_administrators_who_remove_each_other_at_once_leave_one(
+    organisation: Organisation, make_person: MakePerson
+) -> None:
+    for number in range(2):
+        make_person(Role.ADMIN, f"admin{number}@example.org")
+    meet = Barrier(2)
+
+    def remove(membership: Membership) -> bool:
+        meet.wait()
+        try:
+            remove_member(membership=membership, actor="test@example.org")
+        except ValidationError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        removed = list(threads.map(remove, Membership.objects.of(organisation).order_by("pk")))
+    assert sorted(removed) == [False, True]
+    assert Membership.objects.of(organisation).get().role == Role.ADMIN
 
 
 def test_a_removed_member_is_out_at_once_and_stays_in_the_log(

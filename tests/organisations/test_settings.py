@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.audit.models import AuditEvent
 from apps.core.signals import inputs_changed
-from apps.organisations.models import ApiKey, Organisation, Person, Role, Team
+from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.sites.models import Site
 
 pytestmark = pytest.mark.django_db
@@ -146,5 +146,10 @@ def test_the_switcher_offers_a_persons_own_organisations_only(
     make_person: MakePerson,
     other_organisation: Organisation,
 ) -> None:
-    sign_in(Role.ADMIN)
+    person = sign_in(Role.ADMIN)
+    Organisation.objects.create(slug="third", name="Third Party")
     assert b"Rival Labs" not in client.get("/o/acme/settings/").content
+    Membership.unscoped.create(organisation=other_organisation, person=person, role=Role.VIEWER)
+    page = client.get("/o/acme/settings/").content.decode()
+    assert 'href="/o/rival/"' in page
+    assert "Third Party" not in page

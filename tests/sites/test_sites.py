@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
 
 from apps.audit.models import AuditEvent
@@ -181,6 +184,26 @@ def test_periods_may_touch(site: Site) -> None:
     pue(site, "2026-01-01", "1.5", "2026-04-01")
     pue(site, "2026-07-01", "1.3")
     assert len(periods(site)) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_overlapping_periods_set_at_once_one_stands(site: Site) -> None:
+    meet = Barrier(2)
+
+    def set_one(start: str) -> bool:
+        meet.wait()
+        try:
+            pue(site, start, "1.3", "2026-06-01")
+        except ValidationError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(set_one, ["2026-01-01", "2026-02-01"]))
+    assert sorted(done) == [False, True]
+    assert len(periods(site)) == 1
 
 
 @pytest.mark.parametrize("value", ["0.99", "5.01", "NaN", "Infinity", "1.2345678", "-1"])
