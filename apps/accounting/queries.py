@@ -146,7 +146,7 @@ def ledger_extent(organisation_id: int) -> Window | None:
 
 
 def source_coverage(organisation_id: int, window: Window, now: datetime | None = None) -> pd.DataFrame:
-    """How much of the window each source's readings cover, by name.
+    """How much of the window each source's readings cover, by name; without sources whose jobs ended before it.
 
     Columns: ``source``, ``site`` (code or None), ``first_reading_at``, ``last_reading_at``, ``covered_ms``,
     ``window_ms`` (the part of the window from the source's first reading until now, or until the last reading of a
@@ -165,8 +165,11 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
     rows = []
     for source in Source.objects.of(organisation_id).select_related("site").order_by("name"):
         first, last = source.first_reading_at, source.last_reading_at
+        ended_at = None if source.pk in goes_on else last
+        if ended_at and ended_at <= window.start:
+            continue
         expected = max(window.start, first) if first else window.start
-        until = end if last is None or source.pk in goes_on else min(end, last)
+        until = min(end, ended_at) if ended_at else end
         window_ms = max(epoch_ms(until) - epoch_ms(expected), 0)
         once, twice = covered.get(source.pk, (0, 0))
         rows.append(
@@ -178,7 +181,7 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
                 "covered_ms": once,
                 "window_ms": window_ms,
                 "coverage": min(once / window_ms, 1.0) if window_ms else 0.0,
-                "silent": last is None or (source.pk in goes_on and last < end - SILENT_AFTER),
+                "silent": last is None or (not ended_at and last < end - SILENT_AFTER),
                 "overlap_ms": twice,
             }
         )
