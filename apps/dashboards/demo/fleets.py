@@ -259,7 +259,7 @@ def _jobs() -> Iterator[Job]:
         kind="fine_tuning",
         start="2026-05-18T09:00",
         hours=240,
-        accelerators=48,
+        accelerators=32,
         hardware=H100,
         load=0.84,
         epochs=2,
@@ -271,9 +271,9 @@ def _jobs() -> Iterator[Job]:
         site="dfw1",
         sources=("dfw1/train/rack-1", "dfw1/train/rack-2"),
         kind="training",
-        start="2026-08-17T08:00",
+        start="2026-07-06T08:00",
         hours=504,
-        accelerators=48,
+        accelerators=32,
         hardware=H100,
         load=0.86,
         epochs=1,
@@ -287,7 +287,7 @@ def _jobs() -> Iterator[Job]:
         kind="fine_tuning",
         start="2026-07-13T07:00",
         hours=336,
-        accelerators=64,
+        accelerators=48,
         hardware=H100,
         load=0.82,
         epochs=3,
@@ -320,7 +320,7 @@ def _jobs() -> Iterator[Job]:
             kind="evaluation",
             start=(night + timedelta(hours=1)).isoformat(),
             hours=4,
-            accelerators=16,
+            accelerators=8,
             hardware=H100,
             load=0.7,
         )
@@ -358,10 +358,10 @@ def _jobs() -> Iterator[Job]:
 
 JOBS = tuple(_jobs())
 POOLS = (
-    Pool("fra1/row-c/train", "fra1", "assistant", 64),
-    Pool("fra1/row-c/eval", "fra1", "assistant", 16),
-    Pool("dfw1/train/rack-1", "dfw1", "foundation", 48),
-    Pool("dfw1/train/rack-2", "dfw1", "foundation", 48),
+    Pool("fra1/row-c/train", "fra1", "assistant", 48),
+    Pool("fra1/row-c/eval", "fra1", "assistant", 8),
+    Pool("dfw1/train/rack-1", "dfw1", "foundation", 32),
+    Pool("dfw1/train/rack-2", "dfw1", "foundation", 32),
     Pool("dfw1/train/node-09", "dfw1", "devtools", 8),
     Pool("lla1/hall-2/prep", "lla1", "search", 16, hardware="nvidia-a10g", method="estimated"),
 )
