@@ -21,3 +21,6 @@ urlpatterns = [
     path("accounts/", include("apps.organisations.account_urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler404 = "apps.core.error_pages.not_found"
+handler500 = "apps.core.error_pages.server_error"
