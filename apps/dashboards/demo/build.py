@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import chain, islice
 from typing import Any
@@ -22,6 +22,7 @@ from apps.organisations.models import Organisation
 from apps.organisations.services import create_organisation, create_team, invite_person
 from apps.procurement.services import create_instrument
 from apps.sites.services import create_site, set_pue
+from apps.telemetry.batch import SampleBatch
 from apps.telemetry.intake import IntakeContext, store
 from apps.telemetry.protocols import samples
 from apps.workloads.models import HardwareProfile, Provenance
@@ -46,13 +47,15 @@ def create_demo() -> Organisation:
     """
     if not settings.DEMO:
         raise NotADemonstrationError("The demo organisation is only made where ESGPORTAL_DEMO=1 is set.")
-    hardware = _hardware()
+    # Made before the transaction is opened, so that it holds the database for as short a time as it can.
+    batches = list(_batches(_hardware()))
     with transaction.atomic():
         organisation = create_organisation(slug=estate.SLUG, name=estate.NAME, is_demo=True, actor=ACTOR)
         _people(organisation)
         _estate(organisation)
         _workloads(organisation)
-        _readings(organisation, hardware)
+        for batch in batches:
+            _store(organisation, batch)
     settle(organisation.pk)
     return organisation
 
@@ -175,18 +178,20 @@ def _published(run: PublishedRun) -> Iterator[dict[str, Any]]:
         yield {**shared, **readings.interval(start, end, milliwatt_hours)}
 
 
-def _readings(organisation: Organisation, hardware: dict[str, HardwareProfile]) -> None:
+def _batches(hardware: dict[str, HardwareProfile]) -> Iterator[SampleBatch]:
+    """All readings, checked as those of a request would be, at most as many in a batch as a request may have."""
     # A clock that lies before the demo's quarters would make all of them readings of the future.
     now_ms = max(epoch_ms(timezone.now()), fleets.END_HOUR * HOUR_MS)
-    for rows in _batches(all_readings(hardware), settings.INGEST_MAX_SAMPLES):
-        body = json.dumps(rows).encode()
-        batch = samples.decode(body, samples.JSON, now_ms=now_ms, max_rows=settings.INGEST_MAX_SAMPLES)
-        answer = json.loads(store(batch, IntakeContext(organisation_id=organisation.pk)).body)
-        if answer["accepted"] != len(rows):
-            raise RuntimeError(f"the intake refused readings of the demo: {answer['errors'][:3]}")
+    most = settings.INGEST_MAX_SAMPLES
+    remaining = all_readings(hardware)
+    while rows := list(islice(remaining, most)):
+        batch = samples.decode(json.dumps(rows).encode(), samples.JSON, now_ms=now_ms, max_rows=most)
+        if len(batch) != len(rows):
+            raise RuntimeError(f"readings of the demo are not valid: {batch.errors[:3]}")
+        yield batch
 
 
-def _batches(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    remaining = iter(rows)
-    while part := list(islice(remaining, size)):
-        yield part
+def _store(organisation: Organisation, batch: SampleBatch) -> None:
+    answer = json.loads(store(batch, IntakeContext(organisation_id=organisation.pk)).body)
+    if answer["accepted"] != len(batch):
+        raise RuntimeError(f"the intake refused readings of the demo: {answer['errors'][:3]}")
