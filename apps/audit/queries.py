@@ -70,6 +70,7 @@ def changes(event: AuditEvent) -> list[Change]:
 
 
 CSV_COLUMNS = (
+    "organisation",
     "sequence",
     "at",
     "actor",
@@ -90,6 +91,7 @@ def csv_rows(rows: QuerySet[AuditEvent]) -> Iterator[list[str]]:
     yield list(CSV_COLUMNS)
     for event in rows.order_by("sequence").iterator():
         yield [
+            str(event.organisation_id),
             str(event.sequence),
             event.at.isoformat(),
             event.actor,

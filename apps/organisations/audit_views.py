@@ -62,7 +62,7 @@ class _Line:
 
 def _safe(cell: str) -> str:
     """A cell that a spreadsheet does not run: labels and reasons were typed by people."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "'")) else cell
 
 
 @requires(Capability.READ_AUDIT_LOG)
