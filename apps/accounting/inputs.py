@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from django.db.models import Count, F, IntegerField, QuerySet, Sum
-from django.db.models.functions import Mod
+from django.db import connection
 
 from apps.accounting import accounts, market, rates
 from apps.accounting.engine.version import ENGINE_VERSION
@@ -18,7 +17,16 @@ from apps.factors.models import FactorDataset
 from apps.organisations.models import Organisation
 from apps.procurement.models import Instrument
 from apps.sites.models import PuePeriod, Site
-from apps.telemetry.models import Source, TeamName
+
+# Two different sums of each mapping: one changed row changes at least one of them.
+_MAPPINGS = """
+SELECT 0, COUNT(*), SUM(id * site_id %% 1000003), SUM(id %% 9973 * site_id)
+FROM telemetry_source WHERE organisation_id = %s AND site_id IS NOT NULL
+UNION ALL
+SELECT 1, COUNT(*), SUM(id * team_id %% 1000003), SUM(id %% 9973 * team_id)
+FROM telemetry_teamname WHERE organisation_id = %s AND team_id IS NOT NULL
+ORDER BY 1
+"""
 
 
 def digest(organisation_id: int) -> str:
@@ -40,19 +48,15 @@ def digest(organisation_id: int) -> str:
         ),
         list(Instrument.objects.of(organisation).order_by("pk").values()),
         list(FactorDataset.objects.order_by("pk").values_list("pk", "digest")),
-        _sums(Source.objects.of(organisation), "site_id"),
-        _sums(TeamName.objects.of(organisation), "team_id"),
+        _mappings(organisation_id),
     ]
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
-def _sums(rows: QuerySet[Source] | QuerySet[TeamName], mapped: str) -> list[int]:
-    found = rows.exclude(**{mapped: None}).aggregate(
-        rows=Count("pk"),
-        first=Sum(Mod(F("pk") * F(mapped), 1_000_003, output_field=IntegerField())),
-        second=Sum(Mod(F("pk"), 9_973, output_field=IntegerField()) * F(mapped)),
-    )
-    return [int(value or 0) for value in found.values()]
+def _mappings(organisation_id: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(_MAPPINGS, [organisation_id, organisation_id])
+        return [int(value or 0) for row in cursor.fetchall() for value in row]
 
 
 def refresh(organisation_id: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -106,7 +106,7 @@ def refresh_all(organisation_id: int) -> None:
     for rate in MarketRate.objects.of(organisation_id):
         if (rate.period_start, rate.period_end) not in periods:
             rate.delete()
-    _refresh(organisation, periods)
+    _refresh(organisation, periods, choose_again=True)
 
 
 def refresh_rebuilt(organisation_id: int) -> None:
@@ -119,11 +119,12 @@ def refresh_rebuilt(organisation_id: int) -> None:
         marks = list(marked.values_list("pk", "day"))
         organisation = Organisation.objects.get(pk=organisation_id)
         periods = {claim_period(from_epoch_day(day), organisation.claim_period) for _, day in marks}
-        _refresh(organisation, sorted(periods))
+        _refresh(organisation, sorted(periods), choose_again=False)
         RebuiltDay.objects.filter(pk__in=[pk for pk, _ in marks]).delete()
 
 
-def _refresh(organisation: Organisation, periods: Iterable[Period]) -> None:
+def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_again: bool) -> None:
+    """``choose_again``: whether the residual mixes known may have changed since the stored rates chose theirs."""
     lots = defaultdict(list)
     for lot in lots_of(organisation):
         lots[lot.market].append(lot)
@@ -134,10 +135,46 @@ def _refresh(organisation: Organisation, periods: Iterable[Period]) -> None:
             lot.market for own in lots.values() for lot in own if lot.claim[0] < period[1] and period[0] < lot.claim[1]
         }
         for market in sorted(consumption.keys() | claiming):
+            row = stored.pop(market, None)
+            residual = _choose(market, period[0].year) if row is None or choose_again else _stored_choice(row)
             energy, location_mg = consumption.get(market, (0, 0))
-            _store(organisation, stored.pop(market, None), market, period, energy, location_mg, lots[market])
+            result = market_based(
+                facility_energy_milliwatt_hours=energy,
+                location_mg=location_mg,
+                instruments=lots[market],
+                residual_ug_per_kwh=residual.ug_per_kwh,
+                period=period,
+                market=market,
+                vintage_window_months=organisation.vintage_window_months,
+            )
+            row = row or MarketRate(organisation=organisation, market=market, period_start=period[0])
+            _store(row, result, residual)
         for rate in stored.values():
             rate.delete()
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """The residual mix chosen for a market and year; without one both are None and the reasons say why."""
+
+    factor_id: int | None
+    ug_per_kwh: int | None
+    reasons: list[str]
+
+
+def _choose(market: str, year: int) -> Residual:
+    choice = choose_residual_factor(
+        market=market,
+        market_parents=factors.zone_parents(market),
+        activity_year=year,
+        candidates=factors.residual_candidates(market),
+        gwp=GWP_SETS[GWP_SET],
+    )
+    return Residual(choice.candidate.factor_id if choice.candidate else None, choice.ug_per_kwh, choice.reasons)
+
+
+def _stored_choice(row: MarketRate) -> Residual:
+    return Residual(row.fallback_factor_id, row.fallback_ug_per_kwh, row.outcome["residual_reasons"])
 
 
 def _consumption(organisation_id: int, period: Period) -> dict[str, tuple[int, int]]:
@@ -150,47 +187,22 @@ def _consumption(organisation_id: int, period: Period) -> dict[str, tuple[int, i
         return {market: (energy, location_mg or 0) for market, energy, location_mg in cursor.fetchall()}
 
 
-def _store(
-    organisation: Organisation,
-    row: MarketRate | None,
-    market: str,
-    period: Period,
-    energy: int,
-    location_mg: int,
-    lots: Sequence[Lot],
-) -> None:
-    choice = choose_residual_factor(
-        market=market,
-        market_parents=factors.zone_parents(market),
-        activity_year=period[0].year,
-        candidates=factors.residual_candidates(market),
-        gwp=GWP_SETS[GWP_SET],
-    )
-    result = market_based(
-        facility_energy_milliwatt_hours=energy,
-        location_mg=location_mg,
-        instruments=lots,
-        residual_ug_per_kwh=choice.ug_per_kwh,
-        period=period,
-        market=market,
-        vintage_window_months=organisation.vintage_window_months,
-    )
+def _store(row: MarketRate, result: MarketResult, residual: Residual) -> None:
     values = {
-        "period_end": period[1],
-        "facility_energy_milliwatt_hours": energy,
-        "location_mg": location_mg,
+        "period_end": result.period[1],
+        "facility_energy_milliwatt_hours": result.facility_energy_milliwatt_hours,
+        "location_mg": result.location_mg,
         "covered_milliwatt_hours": result.covered_milliwatt_hours,
         "uncovered_milliwatt_hours": result.uncovered_milliwatt_hours,
         "surplus_milliwatt_hours": result.surplus_milliwatt_hours,
         "instruments_mg": result.instruments_mg,
         "fallback": result.fallback,
-        "fallback_factor_id": choice.candidate.factor_id if choice.candidate else None,
+        "fallback_factor_id": residual.factor_id,
         "fallback_ug_per_kwh": result.fallback_ug_per_kwh,
         "market_mg": result.market_mg,
-        "outcome": _outcome(result, choice.reasons),
+        "outcome": _outcome(result, residual.reasons),
         "engine_version": ENGINE_VERSION,
     }
-    row = row or MarketRate(organisation=organisation, market=market, period_start=period[0])
     if row.pk is None or any(getattr(row, name) != value for name, value in values.items()):
         for name, value in values.items():
             setattr(row, name, value)

@@ -48,18 +48,13 @@ _FLOORS = ", ".join(
 _SHARES = ", ".join(f"CASE WHEN {name} IS NULL THEN NULL ELSE {_share(name)} END AS {name}" for name in QUANTITIES)
 _COLUMNS = (*QUANTITIES, "readings")
 
-_INSERT_HOURS = f"""
-INSERT INTO accounting_ledgerhour (
-    organisation_id, hour, account_id, rate_id, it_energy_milliwatt_hours, facility_energy_milliwatt_hours,
-    location_mg, tokens, requests, readings, covered_ms
-)
-WITH day_hour (hour) AS (VALUES {{hours}}),
+# Readings that cross an hour, cut at the hours; left out altogether where a range of hours has none, the usual case.
+_CROSSING = f"""
+day_hour (hour) AS (VALUES {{hours}}),
 spanning AS (
     SELECT attribution_id, start_ms, end_ms, end_ms - start_ms AS span,
            energy_microwatt_hours AS energy, tokens, requests
-    FROM telemetry_reading {{spanning_index}}
-    WHERE organisation_id = %(organisation)s AND start_ms >= %(lookback_ms)s AND start_ms < %(end_ms)s
-      AND {_SPANNING} AND end_ms > %(first_ms)s
+    {{spanning}}
 ),
 piece AS (
     SELECT hour, attribution_id, span, energy, tokens, requests,
@@ -67,20 +62,31 @@ piece AS (
            CASE WHEN end_ms < (hour + 1) * {HOUR_MS} THEN span ELSE (hour + 1) * {HOUR_MS} - start_ms END AS upto
     FROM spanning JOIN day_hour ON end_ms > hour * {HOUR_MS} AND start_ms < (hour + 1) * {HOUR_MS}
 ),
+"""  # noqa: S608 - only constants of this module are put in; every value is a parameter
+_PIECES = f"""
+    UNION ALL
+    SELECT hour, attribution_id, {_piece("energy")}, {_piece("tokens")}, {_piece("requests")}, upto - since, 1
+    FROM piece
+"""  # noqa: S608
+_SPANNING_ROWS = f"""
+    FROM telemetry_reading {{index}}
+    WHERE organisation_id = %(organisation)s AND start_ms >= %(lookback_ms)s AND start_ms < %(end_ms)s
+      AND {_SPANNING} AND end_ms > %(first_ms)s
+"""
+
+_FRESH = f"""
+WITH {{crossing}}
 part AS (
     SELECT start_ms / {HOUR_MS} AS hour, attribution_id,
            CAST(SUM(energy_microwatt_hours) AS bigint) AS energy,
            CAST(SUM(tokens) AS bigint) AS tokens,
            CAST(SUM(requests) AS bigint) AS requests,
-           CAST(SUM(end_ms - start_ms) AS bigint) AS covered,
+           SUM(CAST(end_ms - start_ms AS integer)) AS covered,
            COUNT(*) AS readings
     FROM telemetry_reading
-    WHERE organisation_id = %(organisation)s AND start_ms >= %(first_ms)s AND start_ms < %(end_ms)s
-      AND {_WITHIN}
+    WHERE organisation_id = %(organisation)s AND start_ms >= %(first_ms)s AND start_ms < %(end_ms)s {{within}}
     GROUP BY start_ms / {HOUR_MS}, attribution_id
-    UNION ALL
-    SELECT hour, attribution_id, {_piece("energy")}, {_piece("tokens")}, {_piece("requests")}, upto - since, 1
-    FROM piece
+    {{pieces}}
 ),
 whole AS (
     SELECT hour, part.attribution_id, {_sums(_COLUMNS)} FROM part
@@ -125,12 +131,25 @@ powered AS (
            CASE WHEN boundary = {Boundary.FACILITY.value} OR pue_ppm IS NULL
                 THEN milliwatt_hours ELSE {scaled_product("milliwatt_hours", "pue_ppm", 6)} END AS facility
     FROM measured
+),
+fresh AS (
+    SELECT CAST(%(organisation)s AS bigint) AS organisation_id, hour, account_id, rate_id,
+           it AS it_energy_milliwatt_hours, facility AS facility_energy_milliwatt_hours,
+           {scaled_product("facility", "factor_ug_per_kwh", 9)} AS location_mg,
+           tokens, requests, readings, covered AS covered_ms
+    FROM powered
 )
-SELECT %(organisation)s, hour, account_id, rate_id, it, facility,
-       {scaled_product("facility", "factor_ug_per_kwh", 9)}, tokens, requests, readings, covered
-FROM powered
-ORDER BY hour, account_id
-"""  # noqa: S608 - only constants of this module are put in; every value is a parameter
+"""  # noqa: S608
+_LEDGER_COLUMNS = (
+    "organisation_id, hour, account_id, rate_id, it_energy_milliwatt_hours, facility_energy_milliwatt_hours,"
+    " location_mg, tokens, requests, readings, covered_ms"
+)
+# In the order of the key: the index then grows at its end.
+_INSERT_HOURS = f"""
+INSERT INTO accounting_ledgerhour ({_LEDGER_COLUMNS})
+{_FRESH}
+SELECT {_LEDGER_COLUMNS} FROM fresh ORDER BY hour, account_id
+"""  # noqa: S608
 
 _INSERT_DAY = f"""
 INSERT INTO accounting_ledgerday (
@@ -180,17 +199,20 @@ def rebuild_day(organisation_id: int, day: int) -> int | None:
 
 
 def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
-    hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
+    parameters = {
+        "organisation": organisation_id,
+        "first_ms": first_hour * HOUR_MS,
+        "end_ms": end_hour * HOUR_MS,
+        "lookback_ms": first_hour * HOUR_MS - LONGEST_READING_MS,
+    }
     # Without statistics SQLite takes the primary key and reads 31 days to find the few readings that cross an hour.
-    index = "INDEXED BY reading_spanning" if connection.vendor == "sqlite" else ""
+    spanning = _SPANNING_ROWS.format(index="INDEXED BY reading_spanning" if connection.vendor == "sqlite" else "")
+    pieces = {"crossing": "", "within": "", "pieces": ""}
     with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 {spanning} LIMIT 1", parameters)
+        if cursor.fetchone():
+            hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
+            crossing = _CROSSING.format(hours=hours, spanning=spanning)
+            pieces = {"crossing": crossing, "within": f"AND {_WITHIN}", "pieces": _PIECES}
         cursor.execute(_DELETE_HOURS, [organisation_id, first_hour, end_hour])
-        cursor.execute(
-            _INSERT_HOURS.format(hours=hours, spanning_index=index),
-            {
-                "organisation": organisation_id,
-                "first_ms": first_hour * HOUR_MS,
-                "end_ms": end_hour * HOUR_MS,
-                "lookback_ms": first_hour * HOUR_MS - LONGEST_READING_MS,
-            },
-        )
+        cursor.execute(_INSERT_HOURS.format(**pieces), parameters)

@@ -6,10 +6,11 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
+import numpy as np
 
 from apps.core.windows import HOUR_MS, Window, epoch_ms
 from apps.organisations.models import Organisation, Team
+from apps.telemetry.bulk import writer
 from apps.telemetry.models import (
     Attribution,
     AttributionShare,
@@ -76,7 +77,7 @@ def team_name_of(organisation: Organisation, name: str) -> TeamName | None:
 
 def add(attribution: Attribution, start_ms: int, end_ms: int, microwatt_hours: int, **work: int | None) -> Reading:
     """Store one reading and mark the hours it touches, as the intake does."""
-    make_partitions()
+    writer().prepare(np.array([start_ms]))
     reading = Reading.objects.create(
         organisation_id=attribution.organisation_id,
         start_ms=start_ms,
@@ -96,10 +97,3 @@ def mark(organisation_id: int, start_ms: int, end_ms: int) -> None:
         DirtyHour(organisation_id=organisation_id, hour=hour)
         for hour in range(start_ms // HOUR_MS, -(-end_ms // HOUR_MS))
     )
-
-
-def make_partitions() -> None:
-    """In PostgreSQL a reading needs the partition of its month, which the intake makes."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE TABLE IF NOT EXISTS telemetry_reading_any PARTITION OF telemetry_reading DEFAULT")

@@ -19,7 +19,7 @@ from apps.core.windows import HOUR_MS
 from apps.organisations.models import Team
 from apps.sites.models import PuePeriod, Site
 from apps.telemetry.models import Boundary, DirtyHour, Reading, Source, TeamName
-from tests.accounting.readings import KWH, Q3, add, at, attribution_of, make_partitions, mark, team_name_of
+from tests.accounting.readings import KWH, Q3, add, at, attribution_of, mark, team_name_of
 
 pytestmark = pytest.mark.django_db
 
@@ -357,7 +357,6 @@ def test_the_command_says_what_is_pending(organisation):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_give_the_rows_of_one(organisation, site, team):
-    make_partitions()
     team_name_of(organisation, "vision")
     rows = [attribution_of(organisation, f"gpu{i}", team="vision", site=site) for i in range(4)]
     for row in rows:
@@ -392,7 +391,6 @@ def test_two_workers_at_once_give_the_rows_of_one(organisation, site, team):
 def test_a_day_that_another_worker_holds_is_left_to_it(organisation):
     if connection.vendor != "postgresql":
         return  # SQLite has one writer: nobody else can hold a day
-    make_partitions()
     add(attribution_of(organisation), at(5), at(6), KWH)
     services.inputs.refresh(organisation.pk)
     held, done = threading.Event(), threading.Event()
