@@ -39,7 +39,7 @@ SECTIONS = (
     Section("2", "basis", "Basis of preparation"),
     Section("3", "electricity", "Electricity by site", follows=True),
     Section("4", "factors", "Emission factors", follows=True),
-    Section("5", "location", "Location-based emissions"),
+    Section("5", "location", "Location-based emissions", follows=True),
     Section("6", "market", "Market-based emissions", follows=True),
     Section("7", "workload", "AI workloads: training, inference, idle, overhead"),
     Section("8", "memo", "Memo items, in no total", follows=True),

@@ -123,7 +123,6 @@ def boundary(snapshot: Mapping[str, Any], parts: Parts) -> None:
         )
     total = snapshot["totals"]["quarter"]["figures"]
     unassigned, cloud = snapshot["unassigned"]["total"], snapshot["scope_3"]["total"]
-    pending = snapshot["ledger"]["pending_hours"]
     silent = sum(source["silent"] for source in snapshot["sources"])
     energies = [unassigned and unassigned[FACILITY], total["without_factor_milliwatt_hours"], cloud and cloud[FACILITY]]
     unit = unit_for(energies, ENERGY)

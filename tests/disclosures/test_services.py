@@ -1,0 +1,232 @@
+"""Asking for a disclosure, making it, and what happens when that goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
+
+from apps.accounting.queries import LedgerQuery, ledger_total
+from apps.audit.models import AuditEvent
+from apps.audit.services import canonical_json, verify_chain
+from apps.core.windows import Quarter
+from apps.disclosures import services, tasks
+from apps.disclosures.models import Disclosure, ReportingPeriod
+from apps.organisations.models import Organisation, Person
+from apps.telemetry.models import DirtyHour
+from tests.disclosures.conftest import QUARTER
+
+State = Disclosure.State
+
+
+def reloaded(one: Disclosure) -> Disclosure:
+    return Disclosure.unscoped.get(pk=one.pk)
+
+
+def test_the_first_request_opens_the_period_and_leaves_audit_events(
+    organisation: Organisation, officer: Person, no_broker: list[int]
+) -> None:
+    made = services.request_disclosure(organisation=organisation, quarter=QUARTER, person=officer)
+    period = ReportingPeriod.objects.of(organisation).get()
+    assert (period.label, period.start.isoformat(), period.end.isoformat()) == ("2026-Q3", "2026-07-01", "2026-10-01")
+    assert (made.version, made.state, made.requested_by) == (1, State.QUEUED, officer)
+    events = AuditEvent.objects.filter(organisation_id=organisation.pk).values_list("action", "actor")
+    assert list(events) == [("period.opened", officer.email), ("disclosure.requested", officer.email)]
+
+
+def test_the_worker_is_woken_after_commit(
+    organisation: Organisation,
+    officer: Person,
+    no_broker: list[int],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        made = services.request_disclosure(organisation=organisation, quarter=QUARTER, person=officer)
+        assert no_broker == []
+    assert no_broker == [made.pk]
+
+
+def test_a_second_click_asks_for_nothing_new(requested: Disclosure, officer: Person) -> None:
+    again = services.request_disclosure(organisation=requested.organisation, quarter=QUARTER, person=officer)
+    assert again.pk == requested.pk
+    Disclosure.unscoped.filter(pk=requested.pk).update(state=State.FAILED)
+    after = services.request_disclosure(organisation=requested.organisation, quarter=QUARTER, person=officer)
+    assert after.version == 2
+
+
+def test_a_quarter_that_has_not_begun_is_refused(organisation: Organisation, officer: Person) -> None:
+    later = Quarter.of(timezone.now().date()).next()
+    with pytest.raises(ValueError, match="has not begun"):
+        services.request_disclosure(organisation=organisation, quarter=later, person=officer)
+    assert not ReportingPeriod.objects.of(organisation).exists()
+
+
+def test_without_a_broker_the_request_still_stands(
+    organisation: Organisation,
+    officer: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(tasks.render, "apply_async", down)
+    with django_capture_on_commit_callbacks(execute=True):
+        made = services.request_disclosure(organisation=organisation, quarter=QUARTER, person=officer)
+    assert reloaded(made).state == State.QUEUED
+
+
+def test_a_document_holds_the_ledgers_figures_and_its_digests(requested: Disclosure, fast_pdf: None) -> None:
+    assert services.render(requested.pk)
+    made = reloaded(requested)
+    assert (made.state, made.progress_percent, made.error) == (State.READY, 100, "")
+    assert made.snapshot is not None
+    assert made.snapshot_digest == hashlib.sha256(canonical_json(made.snapshot).encode()).hexdigest()
+    with made.pdf.open("rb") as stored:
+        assert made.pdf_digest == hashlib.sha256(stored.read()).hexdigest()
+    window = QUARTER.window
+    total = ledger_total(LedgerQuery(made.organisation_id, window))
+    figures = made.snapshot["totals"]["quarter"]["figures"]
+    for name in ("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours", "location_mg", "market_mg", "tokens"):
+        assert figures[name] == int(total[name])
+        for grouping in ("by_site", "by_team", "by_model", "by_kind", "by_week_kind"):
+            assert sum(row[name] or 0 for row in made.snapshot[grouping]) == figures[name], (name, grouping)
+    assert made.snapshot["totals"]["previous"]["figures"] is None  # absent, not zero
+    assert made.snapshot["scope_3"]["total"]["location_mg"] > 0
+    assert made.snapshot["unassigned"]["total"]["location_mg"] is None
+    event = AuditEvent.objects.filter(organisation_id=made.organisation_id).latest("sequence")
+    assert event.action == "disclosure.made"
+    assert event.after == {"snapshot_sha256": made.snapshot_digest, "pdf_sha256": made.pdf_digest}
+    assert verify_chain(made.organisation_id) == []
+
+
+def test_a_snapshot_holds_no_floating_point_number(requested: Disclosure, fast_pdf: None) -> None:
+    services.render(requested.pk)
+
+    def walk(value: Any) -> None:
+        assert not isinstance(value, float)
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            walk(one)
+
+    walk(reloaded(requested).snapshot)
+
+
+def test_later_readings_leave_a_made_document_alone(requested: Disclosure, officer: Person, fast_pdf: None) -> None:
+    services.render(requested.pk)
+    before = reloaded(requested)
+    DirtyHour.objects.create(organisation=requested.organisation, hour=495_000)
+    second = services.request_disclosure(organisation=requested.organisation, quarter=QUARTER, person=officer)
+    services.render(second.pk)
+    assert reloaded(requested).snapshot == before.snapshot
+    newer = reloaded(second).snapshot
+    assert newer is not None
+    assert newer["document"]["supersedes"] == {"version": 1, "snapshot_digest": before.snapshot_digest}
+    assert newer["ledger"]["pending_hours"] == 1
+
+
+def test_a_repeated_message_makes_nothing_twice(requested: Disclosure, fast_pdf: None) -> None:
+    assert services.render(requested.pk)
+    first = reloaded(requested)
+    assert not services.render(requested.pk)
+    assert reloaded(requested).finished_at == first.finished_at
+    assert AuditEvent.objects.filter(action="disclosure.made").count() == 1
+
+
+def test_the_real_document_of_a_settled_quarter_is_made_by_the_task(requested: Disclosure) -> None:
+    tasks.render(requested.pk)
+    made = reloaded(requested)
+    assert made.error == ""
+    with made.pdf.open("rb") as stored:
+        assert stored.read(8) == b"%PDF-1.7"
+
+
+def test_progress_is_written_while_it_is_made(requested: Disclosure, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def slow(snapshot: Any, digest: str, progress: Callable[[str, int], None]) -> bytes:
+        progress("Setting pages", 45)
+        now = reloaded(requested)
+        seen.append((now.state, now.step, now.progress_percent))
+        return b"%PDF"
+
+    monkeypatch.setattr(services, "pdf_of", slow)
+    services.render(requested.pk)
+    assert seen == [(State.WORKING, "Setting pages", 45)]
+
+
+def test_a_quarter_without_scope_2_energy_fails_and_says_what_to_do(
+    organisation: Organisation, officer: Person, no_broker: list[int]
+) -> None:
+    made = services.request_disclosure(organisation=organisation, quarter=QUARTER, person=officer)
+    assert not services.render(made.pk)
+    failed = reloaded(made)
+    assert failed.state == State.FAILED
+    assert "assign its sources to sites" in failed.error
+
+
+def test_an_unforeseen_failure_is_kept_with_the_line_for_the_operator(
+    requested: Disclosure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any) -> bytes:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(services, "pdf_of", broken)
+    assert not services.render(requested.pk)
+    failed = reloaded(requested)
+    assert failed.state == State.FAILED
+    assert failed.error.endswith("OSError: disk full")
+    assert not failed.pdf
+
+
+def test_a_rendering_that_lost_its_row_stores_nothing(requested: Disclosure, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overtaken(*args: Any) -> bytes:
+        Disclosure.unscoped.filter(pk=requested.pk).update(started_at=timezone.now() + timedelta(seconds=1))
+        return b"%PDF"
+
+    monkeypatch.setattr(services, "pdf_of", overtaken)
+    assert not services.render(requested.pk)
+    after = reloaded(requested)
+    assert (after.state, after.pdf.name) == (State.WORKING, "")
+
+
+def test_the_sweep_finds_a_lost_message(requested: Disclosure) -> None:
+    assert services.sweep() == []  # just asked for: its message may still be on its way
+    Disclosure.unscoped.filter(pk=requested.pk).update(requested_at=timezone.now() - timedelta(minutes=2))
+    assert services.sweep() == [requested.pk]
+
+
+def test_the_sweep_restarts_what_a_dead_worker_left_and_keeps_its_figures(
+    requested: Disclosure, fast_pdf: None
+) -> None:
+    services.render(requested.pk)
+    frozen = reloaded(requested)
+    Disclosure.unscoped.filter(pk=requested.pk).update(
+        state=State.WORKING, started_at=timezone.now() - timedelta(minutes=11)
+    )
+    assert services.sweep() == [requested.pk]
+    assert reloaded(requested).state == State.QUEUED
+    assert services.render(requested.pk)
+    assert reloaded(requested).snapshot_digest == frozen.snapshot_digest
+
+
+def test_a_document_that_kills_its_worker_is_given_up(requested: Disclosure) -> None:
+    Disclosure.unscoped.filter(pk=requested.pk).update(
+        state=State.WORKING, started_at=timezone.now() - timedelta(minutes=11), attempts=services.MAX_ATTEMPTS
+    )
+    assert services.sweep() == []
+    failed = reloaded(requested)
+    assert failed.state == State.FAILED
+    assert "memory" in failed.error
+
+
+def test_the_sweep_leaves_a_living_worker_alone(requested: Disclosure) -> None:
+    Disclosure.unscoped.filter(pk=requested.pk).update(
+        state=State.WORKING, started_at=timezone.now() - timedelta(minutes=5)
+    )
+    assert services.sweep() == []
+    assert reloaded(requested).state == State.WORKING
