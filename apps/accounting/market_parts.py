@@ -13,6 +13,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from apps.accounting.engine.allocation import pro_rata_market_mg
 from apps.accounting.models import MarketRate
 
 
@@ -21,30 +22,18 @@ def parts_mg(
 ) -> list[int | None]:
     """The market-based emissions [mg] of parts of a market, by facility energy [mWh] and location-based figure [mg].
 
-    The whole of the parts is rounded once and shared by largest remainder, ties in the order of ``names``; the parts
-    of the whole claim period add up to ``rate.market_mg``. None: the part takes its location-based figure and has
-    none.
+    See ``engine.allocation.pro_rata_market_mg``. None: the part takes its location-based figure and has none.
     """
-    energy = rate.facility_energy_milliwatt_hours
-    if energy == 0:
-        return [0 if used == 0 else None for used in energies]
-    by_location = rate.fallback == MarketRate.Fallback.LOCATION
-    if by_location:
-        uncovered, instruments = rate.uncovered_milliwatt_hours, rate.instruments_mg
-        weights = [
-            None if at is None and uncovered else used * instruments + (at or 0) * uncovered
-            for used, at in zip(energies, locations, strict=True)
-        ]
-    else:
-        weights = [used * rate.market_mg for used in energies]
-    parts: list[int | None] = [None if weight is None else weight // energy for weight in weights]
-    known = [(i, weight) for i, weight in enumerate(weights) if weight is not None]
-    doubled = 2 * sum(weight for _, weight in known) + energy
-    left = doubled // (2 * energy) - sum(weight // energy for _, weight in known)
-    known.sort(key=lambda item: (-(item[1] % energy), names[item[0]]))
-    for i, weight in known[:left]:
-        parts[i] = weight // energy + 1
-    return parts
+    return pro_rata_market_mg(
+        facility_energy_milliwatt_hours=energies,
+        location_mg=locations,
+        names=names,
+        market_energy_milliwatt_hours=rate.facility_energy_milliwatt_hours,
+        uncovered_milliwatt_hours=rate.uncovered_milliwatt_hours,
+        instruments_mg=rate.instruments_mg,
+        market_mg=rate.market_mg,
+        fallback=rate.fallback,
+    )
 
 
 def add_market_based(frame: pd.DataFrame, rates: Sequence[MarketRate], group_by: Sequence[str]) -> pd.DataFrame:

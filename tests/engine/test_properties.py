@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from apps.accounting.engine.allocation import pro_rata_market_mg
 from apps.accounting.engine.energy import split_over_hours
+from apps.accounting.engine.market import Lot, market_based
 from apps.accounting.engine.scenario import evaluate_text
 from apps.core.windows import HOUR_MS
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 HOURS = 6
+YEAR = (date(2026, 1, 1), date(2027, 1, 1))
 FIGURES = ("facility_energy_kwh", "location_kg", "market_kg")
 
 amounts = st.integers(0, 10**10).map(lambda n: str(Decimal(n).scaleb(-6)))
@@ -227,19 +229,33 @@ def test_hours_of_an_interval_add_up_to_its_energy_and_duration(rows: list[tuple
 
 @given(
     st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), min_size=1, max_size=8),
-    st.integers(0, 10**15),
-    st.sampled_from(["residual", "location"]),
+    st.integers(0, 10**12),
+    st.integers(0, 10**9),
+    st.sampled_from([None, 500_000_000]),
 )
-def test_live_shares_add_up(rows: list[tuple[int, int]], market_mg: int, fallback: str) -> None:
-    shares = pro_rata_market_mg(
-        facility_energy_milliwatt_hours=[energy for energy, _ in rows],
-        location_mg=[location for _, location in rows],
-        names=[str(i) for i in range(len(rows))],
-        market_mg=market_mg,
-        instruments_mg=7,
-        covered_milliwatt_hours=5,
-        uncovered_milliwatt_hours=3,
-        fallback=fallback,
+def test_live_shares_of_a_market_add_up_to_its_result(
+    rows: list[tuple[int, int]], volume: int, rate: int, residual: int | None
+) -> None:
+    energies, locations = [energy for energy, _ in rows], [location for _, location in rows]
+    lot = Lot("L", "ppa", "M", *YEAR, volume, rate, "REG", retired_on=YEAR[1])
+    result = market_based(
+        facility_energy_milliwatt_hours=sum(energies),
+        location_mg=sum(locations),
+        instruments=[lot],
+        residual_ug_per_kwh=residual,
+        period=YEAR,
+        market="M",
+        vintage_window_months=12,
     )
-    assert sum(shares) == market_mg
-    assert min(shares) >= 0
+    shares = pro_rata_market_mg(
+        facility_energy_milliwatt_hours=energies,
+        location_mg=locations,
+        names=[str(i) for i in range(len(rows))],
+        market_energy_milliwatt_hours=result.facility_energy_milliwatt_hours,
+        uncovered_milliwatt_hours=result.uncovered_milliwatt_hours,
+        instruments_mg=result.instruments_mg,
+        market_mg=result.market_mg,
+        fallback=result.fallback,
+    )
+    assert sum(share or 0 for share in shares) == result.market_mg
+    assert all(share is not None and share >= 0 for share in shares)

@@ -12,7 +12,8 @@ from fractions import Fraction
 from math import lcm
 from typing import TypeVar
 
-from apps.core.units import largest_remainder
+from apps.accounting.engine.market import FALLBACK_LOCATION
+from apps.core.units import largest_remainder, round_half_up
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -20,32 +21,43 @@ Name = TypeVar("Name", bound=Hashable)
 def pro_rata_market_mg(
     *,
     facility_energy_milliwatt_hours: Sequence[int],
-    location_mg: Sequence[int],
+    location_mg: Sequence[int | None],
     names: Sequence[str],
-    market_mg: int,
-    instruments_mg: int,
-    covered_milliwatt_hours: int,
+    market_energy_milliwatt_hours: int,
     uncovered_milliwatt_hours: int,
+    instruments_mg: int,
+    market_mg: int,
     fallback: str,
-) -> list[int]:
-    """``market_mg`` of one market and claim period, shared among rows that make up all of its consumption.
+) -> list[int | None]:
+    """The market-based emissions [mg] of parts of one market in one claim period.
 
-    With the residual mix every kilowatt-hour of the market carries the same rate: shares follow the energy. With the
-    grid average a row carries ``energy x instruments / total + location x uncovered / total``. Whole milligrams by
-    largest remainder, ties in the order of ``names``. The sums of energy and location over the rows must be those
-    that the rate was made with.
+    With the residual mix every kilowatt-hour of the market carries the same rate: ``energy x market / market energy``.
+    With the grid average a part carries ``(energy x instruments + location x uncovered) / market energy``. The sum of
+    the parts given is rounded once and shared by largest remainder, ties in the order of ``names``; parts that make up
+    the whole market therefore add up to ``market_mg``. ``None`` for a part that would fall back on a location-based
+    figure which it has not: absent, never zero.
     """
-    weights: list[int]
-    if fallback == "location":
+    whole = market_energy_milliwatt_hours
+    if whole == 0:
+        return [0 if energy == 0 else None for energy in facility_energy_milliwatt_hours]
+    weights: list[int | None]
+    if fallback == FALLBACK_LOCATION:
         weights = [
-            energy * instruments_mg + location * uncovered_milliwatt_hours
+            None
+            if location is None and uncovered_milliwatt_hours
+            else energy * instruments_mg + (location or 0) * uncovered_milliwatt_hours
             for energy, location in zip(facility_energy_milliwatt_hours, location_mg, strict=True)
         ]
     else:
-        weights = list(facility_energy_milliwatt_hours)
-    if not any(weights):
-        weights = list(facility_energy_milliwatt_hours)
-    return largest_remainder(market_mg, weights, names)
+        weights = [energy * market_mg for energy in facility_energy_milliwatt_hours]
+    known = [(i, weight) for i, weight in enumerate(weights) if weight is not None]
+    parts: list[int | None] = [None if weight is None else weight // whole for weight in weights]
+    total = round_half_up(Fraction(sum(weight for _, weight in known), whole))
+    left = total - sum(weight // whole for _, weight in known)
+    known.sort(key=lambda item: (-(item[1] % whole), names[item[0]]))
+    for i, weight in known[:left]:
+        parts[i] = weight // whole + 1
+    return parts
 
 
 def fitted(total: int, exact: Mapping[Name, Fraction]) -> dict[Name, int]:
