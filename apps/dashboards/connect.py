@@ -82,7 +82,8 @@ def connect(request: PageRequest) -> HttpResponse:
         else:
             request.session[MADE_FORMS] = dict([*made.items(), (given["form_id"], row.pk)][-RECENT_KEYS:])
             return render(request, "dashboards/connect_key.html", _key_context(request, row, kind, key))
-    recent = [row for row in organisation_queries.keys(organisation) if row.state in {"active", "unused"}]
+    usable = [row for row in organisation_queries.keys(organisation) if row.state in {"active", "unused"}]
+    recent = [row for row in usable if Scope.INGEST in row.key.scopes]
     context = {"form": form, "recent": recent[:RECENT_KEYS]}
     return render(request, "dashboards/connect.html", context)
 

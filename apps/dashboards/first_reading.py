@@ -11,7 +11,7 @@ import pandas as pd
 from django.utils import timezone
 
 from apps.accounting.queries import LedgerQuery, ledger_total
-from apps.core.windows import HOUR_MS, Window, epoch_ms, from_epoch_ms
+from apps.core.windows import HOUR_MS, Quarter, Window, epoch_ms, from_epoch_ms
 from apps.organisations.models import ApiKey
 from apps.telemetry.models import Attribution, Boundary, DirtyHour, Method, Reading, Receipt
 from apps.workloads.models import Kind
@@ -51,6 +51,7 @@ class FirstReading:
     refused: Receipt | None = None
     source: str = ""
     site: str = ""
+    quarter: str = ""
     fields: list[tuple[str, str]] = field(default_factory=list)
     it_energy_milliwatt_hours: int | None = None
     facility_energy_milliwatt_hours: int | None = None
@@ -96,6 +97,7 @@ def first_reading(key: ApiKey) -> FirstReading:
         refused=refused,
         source=attribution.source.name,
         site=site.name if site else "",
+        quarter=str(Quarter.of(from_epoch_ms(reading.start_ms).date())),
         fields=_fields(reading, attribution, site.name if site else ""),
         it_energy_milliwatt_hours=_integer(total, "it_energy_milliwatt_hours"),
         facility_energy_milliwatt_hours=_integer(total, "facility_energy_milliwatt_hours"),

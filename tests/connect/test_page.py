@@ -96,6 +96,14 @@ def test_a_foreign_key_is_not_found(
     assert signed_in.get(f"/o/acme/connect/{foreign.pk}/status/").status_code == 404
 
 
+def test_keys_that_can_send_are_listed_to_go_on_with(signed_in: Client, make_key: Callable[..., str]):
+    ApiKey.unscoped.filter(digest=key_digest(make_key(("ingest",)))).update(name="cluster-a")
+    ApiKey.unscoped.filter(digest=key_digest(make_key(("read",)))).update(name="a spreadsheet")
+    page = signed_in.get("/o/acme/connect/").content.decode()
+    assert "cluster-a" in page
+    assert "a spreadsheet" not in page
+
+
 def test_a_foreign_team_is_not_offered(signed_in: Client, other_organisation: Organisation):
     Team.unscoped.create(organisation=other_organisation, slug="secret", name="Secret project")
     assert "Secret project" not in signed_in.get("/o/acme/connect/").content.decode()
