@@ -98,6 +98,7 @@ class _LedgerView(APIView):
             group_by=parse_list(request, "group_by", DIMENSIONS),
             scope=parse_choice(request, "scope", SCOPES, "2"),
             filters=_filters(request),
+            work=False,
         )
         frame = ledger_frame(query)
         key = [name for name in group_columns(query) if not name.endswith("_name")]

@@ -54,15 +54,19 @@ _PART = """
 SELECT {moment} AS moment, account_id,
        CAST(SUM(it_energy_milliwatt_hours) AS bigint) AS it,
        CAST(SUM(facility_energy_milliwatt_hours) AS bigint) AS facility,
-       CAST(SUM(location_mg) AS bigint) AS location,
-       CAST(SUM(tokens) AS bigint) AS tokens,
-       CAST(SUM(requests) AS bigint) AS requests,
-       SUM(readings) AS readings,
-       CAST(SUM(covered_ms) AS bigint) AS covered,
-       CAST(SUM(CASE WHEN location_mg IS NULL THEN facility_energy_milliwatt_hours ELSE 0 END) AS bigint) AS bare
+       CAST(SUM(location_mg) AS bigint) AS location, {work}
+       CAST(SUM(facility_energy_milliwatt_hours) FILTER (WHERE location_mg IS NULL) AS bigint) AS bare
 FROM {table} WHERE organisation_id = %s AND {column} >= %s AND {column} < %s {among}
 GROUP BY {moment}, account_id
 """
+
+# Four sums over every row of a year, which not every reader wants.
+_WORK = """
+       CAST(SUM(tokens) AS bigint) AS tokens,
+       CAST(SUM(requests) AS bigint) AS requests,
+       SUM(readings) AS readings,
+       CAST(SUM(covered_ms) AS bigint) AS covered_ms,"""
+_WORK_OF_ALL = _WORK.replace("SUM(readings)", "CAST(SUM(readings) AS bigint)")
 
 _STATEMENT = f"""
 WITH chosen AS (
@@ -82,19 +86,20 @@ SELECT moment, {{names}},
        CAST(SUM(it) AS bigint) AS it_energy_milliwatt_hours,
        CAST(SUM(facility) AS bigint) AS facility_energy_milliwatt_hours,
        CAST(SUM(location) AS bigint) AS location_mg,
-       CAST(SUM(tokens) AS bigint) AS tokens,
-       CAST(SUM(requests) AS bigint) AS requests,
-       CAST(SUM(readings) AS bigint) AS readings,
-       CAST(SUM(covered) AS bigint) AS covered_ms,
+       {{work}}
        {_TIERS},
        CAST(SUM(simulated * facility) AS bigint) AS simulated_milliwatt_hours,
        CAST(SUM(published * facility) AS bigint) AS published_milliwatt_hours,
-       CAST(SUM(bare) AS bigint) AS without_factor_milliwatt_hours
+       CAST(COALESCE(SUM(bare), 0) AS bigint) AS without_factor_milliwatt_hours
 FROM ({{parts}}) used JOIN chosen ON chosen.id = used.account_id
 GROUP BY moment, {{names}}
 """  # noqa: S608 - names and constants of this module; every value is a parameter
 
-EXTENT = "SELECT MIN(hour), MAX(hour) FROM accounting_ledgerhour WHERE organisation_id = %s"
+# Two questions: for both ends in one, SQLite reads every row between them.
+EXTENT = """
+SELECT (SELECT MIN(hour) FROM accounting_ledgerhour WHERE organisation_id = %(organisation)s),
+       (SELECT MAX(hour) FROM accounting_ledgerhour WHERE organisation_id = %(organisation)s)
+"""
 
 COVERAGE = f"""
 SELECT source_id, SUM(CASE WHEN covered < {HOUR_MS} THEN covered ELSE {HOUR_MS} END),
@@ -120,7 +125,13 @@ class Statement:
 
 
 def statement(
-    organisation_id: int, window: Window, group_by: tuple[str, ...], scope: str, filters: Mapping[str, tuple[str, ...]]
+    organisation_id: int,
+    window: Window,
+    group_by: tuple[str, ...],
+    scope: str,
+    filters: Mapping[str, tuple[str, ...]],
+    *,
+    work: bool,
 ) -> Statement:
     """The ledger's sums by moment, account columns, scope and market. Values are parameters, names are ours."""
     times = tuple(name for name in TIMES if name in group_by or name in filters)
@@ -133,7 +144,7 @@ def statement(
     parts = []
     for table, moment, first, end in _segments(window, grain):
         column = "hour" if table == HOURLY else "day"
-        parts.append(_PART.format(moment=moment, table=table, column=column, among=among))
+        parts.append(_PART.format(moment=moment, table=table, column=column, among=among, work=_WORK if work else ""))
         parameters += [organisation_id, first, end]
     sql = _STATEMENT.format(
         selected=", ".join(f"{sql} AS {alias}" for alias, sql in columns.items()),
@@ -141,6 +152,7 @@ def statement(
         wanted=wanted,
         names=", ".join(columns),
         parts=" UNION ALL ".join(parts),
+        work=_WORK_OF_ALL if work else "",
     )
     return Statement(sql, parameters, grain, times)
 

@@ -7,7 +7,7 @@ here: exact fractions of the market rates, see :mod:`apps.accounting.market_part
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -29,6 +29,7 @@ JOBS = (Kind.TRAINING, Kind.FINE_TUNING, Kind.EVALUATION, Kind.DATA)
 ENERGIES = ("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours")
 NULLABLE = ("location_mg", "market_mg", "tokens", "requests")
 COUNTS = ("readings", "covered_ms")
+WORK = ("tokens", "requests", *COUNTS)
 TIERS = tuple(f"tier_{letter}_milliwatt_hours" for letter in "abcd")
 MARKED = ("simulated_milliwatt_hours", "published_milliwatt_hours", "without_factor_milliwatt_hours")
 # A tier that holds less than one part in this many of the energy does not set the letter of the whole.
@@ -42,6 +43,7 @@ class LedgerQuery:
 
     ``group_by``: any of :data:`DIMENSIONS`. ``scope``: ``"2"``, ``"3"``, ``"unassigned"`` or ``"all"``. ``filters``:
     dimension to the values wanted, ``""`` meaning none or unassigned. A window that cuts an hour counts it whole.
+    ``work``: whether tokens, requests, readings and covered time are wanted; without, a year is read faster.
     Raises ``ValueError`` for a dimension or scope that does not exist.
     """
 
@@ -50,6 +52,7 @@ class LedgerQuery:
     group_by: tuple[str, ...] = ()
     scope: str = "2"
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    work: bool = True
 
     def __post_init__(self) -> None:
         for name in (*self.group_by, *self.filters):
@@ -84,8 +87,8 @@ def ledger_frame(query: LedgerQuery) -> pd.DataFrame:
     that makes up 5 % of the energy. Any grouping of one query adds up to :func:`ledger_total` exactly.
     """
     columns = group_columns(query)
+    sums = _sums(query)
     rows = _rows(query)
-    sums = [*ENERGIES, *NULLABLE, *COUNTS, *TIERS, *MARKED]
     if rows.empty:
         return _typed(rows.reindex(columns=[*columns, *sums, "quality"]))
     grouped = rows.groupby(columns, dropna=False, sort=True)[sums].sum(min_count=1).reset_index()
@@ -97,16 +100,15 @@ def ledger_frame(query: LedgerQuery) -> pd.DataFrame:
 
 def ledger_total(query: LedgerQuery) -> pd.Series:
     """The same columns for the whole window, filters and scope, whatever ``group_by`` says; ``scope`` as asked."""
-    rows = _rows(LedgerQuery(query.organisation_id, query.window, (), query.scope, query.filters))
+    rows = _rows(replace(query, group_by=()))
     total: dict[str, object] = {"scope": query.scope}
-    for name in (*ENERGIES, *COUNTS, *TIERS, *MARKED):
-        total[name] = int(rows[name].sum())
-    for name in NULLABLE:
-        total[name] = rows[name].sum(min_count=1) if len(rows) else pd.NA
-    order = ["scope", *ENERGIES, *NULLABLE, *COUNTS, *TIERS, *MARKED]
-    frame = pd.DataFrame([total], columns=order)
-    total["quality"] = _quality(frame).iloc[0]
-    return pd.Series(total, index=[*order, "quality"], dtype=object)
+    for name in _sums(query):
+        if name in NULLABLE:
+            total[name] = rows[name].sum(min_count=1) if len(rows) else pd.NA
+        else:
+            total[name] = int(rows[name].sum())
+    total["quality"] = _quality(pd.DataFrame([total])).iloc[0]
+    return pd.Series(total, dtype=object)
 
 
 def market_rates(organisation_id: int, window: Window) -> list[MarketRate]:
@@ -140,7 +142,7 @@ def ledger_status(organisation_id: int) -> LedgerStatus:
 def ledger_extent(organisation_id: int) -> Window | None:
     """From the first to the last hour in the ledger; None when it is empty."""
     with connection.cursor() as cursor:
-        cursor.execute(ledger_sql.EXTENT, [organisation_id])
+        cursor.execute(ledger_sql.EXTENT, {"organisation": organisation_id})
         first, last = cursor.fetchone()
     return None if first is None else Window(from_epoch_hour(first), from_epoch_hour(last + 1))
 
@@ -192,10 +194,16 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
 # --- Inside -------------------------------------------------------------------------------------------------------
 
 
+def _sums(query: LedgerQuery) -> list[str]:
+    """The columns that add up, in order."""
+    sums = [*ENERGIES, *NULLABLE, *COUNTS, *TIERS, *MARKED]
+    return sums if query.work else [name for name in sums if name not in WORK]
+
+
 def _rows(query: LedgerQuery) -> pd.DataFrame:
     """Sums at the grain of the statement (finer than the grouping: by month and market), market-based included."""
     statement = ledger_sql.statement(
-        query.organisation_id, query.window, query.group_by, query.scope, dict(query.filters)
+        query.organisation_id, query.window, query.group_by, query.scope, query.filters, work=query.work
     )
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters)
@@ -210,8 +218,8 @@ def _rows(query: LedgerQuery) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    whole = dict.fromkeys((*ENERGIES, *COUNTS, *TIERS, *MARKED), "int64")
-    return frame.astype({**whole, **dict.fromkeys(NULLABLE, "Int64")})
+    whole = dict.fromkeys((*ENERGIES, *COUNTS, *TIERS, *MARKED), "int64") | dict.fromkeys(NULLABLE, "Int64")
+    return frame.astype({name: kind for name, kind in whole.items() if name in frame})
 
 
 def _quality(frame: pd.DataFrame) -> pd.Series:
