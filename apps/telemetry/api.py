@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.api import (
+    LIST_PARAMETERS,
+    CsvRenderer,
+    keyset_page,
+    list_schema,
+    parse_flag,
+    parse_list,
+    parse_window,
+    refuse_unknown,
+)
 from apps.core.problems import CONTENT_TYPE as PROBLEM
 from apps.core.problems import Problem
+from apps.core.windows import EPOCH, Window, from_epoch_ms
 from apps.organisations.authentication import principal_of
 from apps.organisations.models import Scope
-from apps.telemetry import intake
+from apps.telemetry import intake, queries
 from apps.telemetry.protocols import samples
 from apps.telemetry.protocols.body import read_body, unpack
 from apps.telemetry.protocols.errors import TooLargeError, UnreadableError, UnsupportedError
+from apps.telemetry.schema import (
+    EXAMPLES,
+    INGEST_PARAMETERS,
+    IngestAnswerSerializer,
+    ReceiptSerializer,
+    SampleSerializer,
+    StoredSampleSerializer,
+)
 
 MEDIA_TYPES = {
     "application/json": samples.JSON,
@@ -45,22 +69,47 @@ def media_type_of(header: str) -> str:
     return media_type
 
 
-def flag(request: Request, name: str) -> bool:
-    """A yes/no query parameter. Raises a problem for anything else."""
-    value = request.query_params.get(name, "false").lower()
-    if value not in ("true", "false", "1", "0"):
-        raise Problem(400, "The request is not valid", f"?{name}= takes true or false, got {value!r}.")
-    return value in ("true", "1")
-
-
 class SamplesView(APIView):
     scope = {"GET": Scope.READ, "POST": Scope.INGEST}
+    renderer_classes = [JSONRenderer, CsvRenderer]
 
+    @extend_schema(
+        operation_id="samples_list",
+        parameters=[
+            OpenApiParameter("from", str, description="date or RFC 3339 time; readings that begin then or later"),
+            OpenApiParameter("to", str, description="date or RFC 3339 time, excluded"),
+            OpenApiParameter("source", str, description="one or more names, separated by commas"),
+            *LIST_PARAMETERS,
+        ],
+        responses=list_schema(StoredSampleSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """Stored readings in the order of time."""
+        refuse_unknown(request, ("from", "to", "source"))
+        ahead = from_epoch_ms(int(time.time() * 1000)) + timedelta(hours=1)
+        rows = queries.samples(
+            principal_of(request).organisation_id,
+            parse_window(request, Window(EPOCH, ahead)),
+            parse_list(request, "source"),
+        )
+        return Response(keyset_page(request, rows, ["start_ms", "source_id", "end_ms"], queries.sample))
+
+    @extend_schema(
+        operation_id="samples_send",
+        request={media_type: SampleSerializer(many=True) for media_type in (samples.JSON, samples.NDJSON, samples.CSV)},
+        responses={200: IngestAnswerSerializer},
+        parameters=INGEST_PARAMETERS,
+        examples=EXAMPLES,
+    )
     def post(self, request: Request) -> HttpResponse:
+        """Store energy readings: a JSON array or {"samples": [...]}, NDJSON, or CSV with a header; gzip and chunked
+        bodies too. Up to 50,000 rows and 64 MiB unpacked. Valid rows are kept when others fail; answered 200 means
+        stored."""
+        refuse_unknown(request, ("replace", "dry_run"))
         principal = principal_of(request)
         http = request._request
         limit = settings.INGEST_MAX_BODY_BYTES
-        replace, dry_run = flag(request, "replace"), flag(request, "dry_run")
+        replace, dry_run = parse_flag(request, "replace"), parse_flag(request, "dry_run")
         try:
             media_type = media_type_of(http.META.get("CONTENT_TYPE", ""))
             packed = read_body(http, limit)
@@ -107,7 +156,9 @@ class SamplesView(APIView):
         )
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Answers are JSON whatever a client's ``Accept`` says: a stored batch must not end in 406."""
+        """The answer to a batch is JSON whatever ``Accept`` says: what was stored must not end in 406."""
+        if request.method != "POST":
+            return super().perform_content_negotiation(request, force)
         renderer = self.get_renderers()[0]
         return renderer, renderer.media_type
 
@@ -118,3 +169,27 @@ def idempotency_key_of(header: str | None) -> str | None:
     if len(key) > 255 or not key.isprintable():
         raise Problem(400, "The request is not valid", "Idempotency-Key takes 1 to 255 printable characters.")
     return key or None
+
+
+class ReceiptView(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="receipts_read", responses=ReceiptSerializer)
+    def get(self, request: Request, receipt_id: UUID) -> Response:
+        """What became of one request."""
+        found = queries.receipt(principal_of(request).organisation_id, receipt_id)
+        if found is None:
+            raise Http404(f"No receipt {receipt_id}.")
+        return Response(
+            {
+                "receipt": str(found.public_id),
+                "received_at": found.received_at,
+                "protocol": found.protocol,
+                "key": found.api_key.prefix if found.api_key else None,
+                "accepted": found.accepted,
+                "replaced": found.replaced,
+                "duplicates": found.duplicates,
+                "rejected": found.rejected,
+                "errors": found.errors,
+            }
+        )

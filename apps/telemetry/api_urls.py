@@ -6,4 +6,5 @@ from apps.telemetry import api
 
 urlpatterns = [
     re_path(r"^samples/?$", api.SamplesView.as_view(), name="api-samples"),
+    re_path(r"^receipts/(?P<receipt_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?$", api.ReceiptView.as_view(), name="api-receipt"),
 ]

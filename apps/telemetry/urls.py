@@ -1,5 +1,13 @@
 """Pages of this room, below ``/o/<organisation>/``."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.telemetry import views
+
+urlpatterns = [
+    path("ingest/", views.ingest_log, name="ingest-log"),
+    path("ingest/<uuid:receipt_id>/", views.receipt, name="receipt"),
+    path("sources/", views.sources, name="sources"),
+    path("sources/<int:source_id>/site/", views.assign_site, name="source-site"),
+    path("sources/names/<int:team_name_id>/", views.map_team_name, name="team-name"),
+]
