@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+
+from django.utils import timezone
 
 from apps.accounting.engine.market import CRITERIA, CriterionResult, Lot, quality_criteria
 from apps.accounting.market import Period, claim_period, lots_of
 from apps.accounting.models import LocationRate, MarketRate
-from apps.core.units import PPM
-from apps.core.windows import from_epoch_hour
-from apps.factors.models import Factor
+from apps.core.windows import epoch_hour, from_epoch_hour
+from apps.factors.models import Factor, FactorDataset
 from apps.organisations.models import Organisation
 from apps.procurement import queries as procurement
 from apps.procurement.models import Instrument
@@ -104,14 +105,13 @@ class FactorInUse:
     site: Site
     start: date
     end: date
-    pue: float
     factor: Factor | None
     kg_per_mwh: float | None
     reasons: list[str] = field(default_factory=list)
 
     @property
     def is_life_cycle(self) -> bool:
-        return self.factor is not None and self.factor.dataset.boundary == "life_cycle"
+        return self.factor is not None and self.factor.dataset.boundary == FactorDataset.Boundary.LIFE_CYCLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +127,23 @@ class ResidualInUse:
 
 
 def location_factors_in_use(organisation: Organisation) -> list[FactorInUse]:
-    """The location-based factor of every site by time, newest first."""
+    """The location-based factor of every site until now, by site and time; stretches with one reason are one row."""
     rates = LocationRate.objects.of(organisation).select_related("site", "factor__dataset", "factor__zone")
-    return [
-        FactorInUse(
+    rows: list[FactorInUse] = []
+    for rate in rates.filter(first_hour__lte=epoch_hour(timezone.now())).order_by("site__name", "site", "first_hour"):
+        row = FactorInUse(
             site=rate.site,
             start=from_epoch_hour(rate.first_hour).date(),
             end=from_epoch_hour(rate.end_hour).date(),
-            pue=rate.pue_ppm / PPM,
             factor=rate.factor,
             kg_per_mwh=None if rate.factor_ug_per_kwh is None else rate.factor_ug_per_kwh / 1_000_000,
             reasons=list(rate.reasons),
         )
-        for rate in rates.order_by("site__name", "-first_hour")
-    ]
+        if rows and replace(rows[-1], start=row.start, end=row.end) == row:  # only the PUE changed
+            rows[-1] = replace(row, start=rows[-1].start)
+        else:
+            rows.append(row)
+    return rows
 
 
 def residual_factors_in_use(organisation: Organisation) -> list[ResidualInUse]:

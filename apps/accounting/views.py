@@ -44,7 +44,7 @@ def factors(request: PageRequest) -> HttpResponse:
         "query": urlencode({"zone": searched}),
         "zones": zones,
         "found": Paginator(found, FACTORS_PER_PAGE).get_page(request.GET.get("page")) if zones else None,
-        "datasets": factor_queries.datasets_with_counts(),
+        "datasets": factor_queries.dataset_rows(),
         "location": evidence.location_factors_in_use(request.organisation),
         "residual": evidence.residual_factors_in_use(request.organisation),
     }

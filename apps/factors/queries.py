@@ -140,13 +140,22 @@ def _generations(datasets: Iterable[FactorDataset]) -> dict[int, int]:
     return generations
 
 
-def datasets_with_counts() -> QuerySet[FactorDataset]:
-    """All datasets, newest edition of each first, each with ``factor_count``."""
-    return (
-        FactorDataset.objects.select_related("supersedes")
-        .annotate(factor_count=Count("factors"))
-        .order_by("kind", "boundary", "slug", "-pk")
-    )
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """A dataset by its newest edition, with the editions before it, newest first."""
+
+    dataset: FactorDataset
+    factor_count: int
+    older: list[FactorDataset]
+
+
+def dataset_rows() -> list[DatasetRow]:
+    """All datasets: location-based before residual mixes, direct before life cycle."""
+    editions: dict[str, list[FactorDataset]] = {}
+    for row in FactorDataset.objects.order_by("kind", "boundary", "publisher", "-pk"):
+        editions.setdefault(row.slug, []).append(row)
+    counts = dict(Factor.objects.order_by().values_list("dataset").annotate(Count("pk")))
+    return [DatasetRow(newest, counts.get(newest.pk, 0), older) for newest, *older in editions.values()]
 
 
 def dataset(slug: str, edition: str) -> FactorDataset | None:
