@@ -18,7 +18,7 @@ from django.http import QueryDict
 from apps.core.windows import Quarter, Window, midnight
 
 DIMENSIONS = ("team", "model", "site", "kind", "workload")
-SCOPES = {"2": "Scope 2", "3": "Scope 3 (cloud)", "unassigned": "No site yet", "all": "All, kept apart"}
+SCOPES = {"2": "Scope 2", "3": "Scope 3 (cloud)", "unassigned": "No site yet", "all": "All scopes"}
 NONE = "~none"
 ONE_DAY = timedelta(days=1)
 

@@ -39,6 +39,7 @@ class Column:
     numeric: bool = True
     sortable: bool = False
     hint: str = ""
+    nowrap: bool = False
     sort_url: str = ""
     aria_sort: str = ""
 

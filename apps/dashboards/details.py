@@ -237,8 +237,8 @@ def _site_panels(scene: Scene, site: Site) -> list[Panel]:
 
 def _pue_panel(scene: Scene, site: Site) -> Panel:
     columns = [
-        Column("start", "From", numeric=False),
-        Column("end", "Until", numeric=False),
+        Column("start", "From", numeric=False, nowrap=True),
+        Column("end", "Until", numeric=False, nowrap=True),
         Column("pue", "PUE"),
         Column("source", "Source of the value", numeric=False),
     ]
@@ -257,7 +257,7 @@ def _pue_panel(scene: Scene, site: Site) -> Panel:
 
 def _factor_panel(scene: Scene, site: Site) -> Panel:
     columns = [
-        Column("days", "In force", numeric=False),
+        Column("days", "In force", numeric=False, nowrap=True),
         Column("factor", "Grid factor", "g CO₂e/kWh"),
         Column("zone", "Zone, data year", numeric=False),
         Column("dataset", "Publisher, dataset, edition", numeric=False),
@@ -311,7 +311,7 @@ def _market_panel(scene: Scene, site: Site) -> Panel:
     unit = figures.column_energy_unit(rate.facility_energy_milliwatt_hours for rate in rates)
     mass = figures.column_mass_unit(mg for rate in rates for mg in (rate.location_mg, rate.market_mg))
     columns = [
-        Column("period", "Claim period", numeric=False),
+        Column("period", "Claim period", numeric=False, nowrap=True),
         Column("energy", "Consumption", unit),
         Column("covered", "By instruments", unit),
         Column("uncovered", "Uncovered", unit),
@@ -347,7 +347,7 @@ def _source_panel(scene: Scene, site: Site) -> Panel:
     columns = [
         Column("source", "Source", numeric=False),
         Column("coverage", "Coverage", "of the period"),
-        Column("last", "Last reading", "UTC", numeric=False),
+        Column("last", "Last reading", "UTC", numeric=False, nowrap=True),
         Column("state", "State", numeric=False),
     ]
     rows = []

@@ -25,18 +25,6 @@ from apps.telemetry.models import Attribution, Boundary, Source, TeamName
 from apps.workloads.models import AIModel, Provenance, Workload
 
 Selection = Mapping[str, tuple[str, ...]]
-SUMS = (
-    "it_energy_milliwatt_hours",
-    "facility_energy_milliwatt_hours",
-    "location_mg",
-    "market_mg",
-    "tokens",
-    "requests",
-    "readings",
-    "simulated_milliwatt_hours",
-    "published_milliwatt_hours",
-    "without_factor_milliwatt_hours",
-)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -330,26 +318,23 @@ def model_breakdown(organisation: Organisation, window: Window, selection: Selec
     Further columns: ``training_milliwatt_hours``, ``inference_milliwatt_hours`` (facility energy) and
     ``mg_per_1000_tokens`` (location-based emissions of inference divided by its tokens; absent without tokens).
     """
-    frame = breakdown(organisation, window, selection, scope, ("model", "kind"))
-    group = frame["kind"].map(lambda kind: KIND_GROUP.get(str(kind), "other"))
-    energy = frame["facility_energy_milliwatt_hours"]
-    frame["training_milliwatt_hours"] = energy.where(group == "training", 0)
-    frame["inference_milliwatt_hours"] = energy.where(group == "inference", 0)
-    counted = (group == "inference") & frame["tokens"].notna() & frame["location_mg"].notna()
-    frame["counted_tokens"] = frame["tokens"].where(counted, 0).fillna(0).astype("int64")
-    frame["counted_mg"] = frame["location_mg"].where(counted, 0).fillna(0).astype("int64")
-    rows = []
-    for (model, found_scope), part in frame.groupby(["model", "scope"], dropna=False, sort=True):
-        row: dict[str, Any] = {"model": None if is_absent(model) else model, "scope": found_scope}
-        row["model_name"] = part["model_name"].iloc[0]
-        for column in (*SUMS, "training_milliwatt_hours", "inference_milliwatt_hours"):
-            known = part[column].dropna()
-            row[column] = int(known.sum()) if len(known) else None
-        row["quality"] = max((str(letter) for letter in part["quality"].dropna()), default="")
-        tokens = int(part["counted_tokens"].sum())
-        row["mg_per_1000_tokens"] = int(part["counted_mg"].sum()) * 1000 / tokens if tokens else None
-        rows.append(row)
-    return pd.DataFrame(rows, columns=[*rows[0]] if rows else ["model", "model_name", "scope", *SUMS])
+    frame = breakdown(organisation, window, selection, scope, ("model",))
+    by_kind = breakdown(organisation, window, selection, scope, ("model", "kind"))
+    group = by_kind["kind"].map(lambda kind: KIND_GROUP.get(str(kind), "other"))
+    parts: dict[tuple[Any, str], dict[str, Any]] = {}
+    for row, name in zip(records(by_kind), group, strict=True):
+        part = parts.setdefault((row["model"], row["scope"]), {"training": 0, "inference": 0, "tokens": 0, "mg": 0})
+        if name in ("training", "inference"):
+            part[name] += int(row["facility_energy_milliwatt_hours"])
+        tokens, mg = whole(row["tokens"]), whole(row["location_mg"])
+        if name == "inference" and tokens and mg is not None:
+            part["tokens"] += tokens
+            part["mg"] += mg
+    found = [parts[row["model"], row["scope"]] for row in records(frame)]
+    frame["training_milliwatt_hours"] = [part["training"] for part in found]
+    frame["inference_milliwatt_hours"] = [part["inference"] for part in found]
+    frame["mg_per_1000_tokens"] = [part["mg"] * 1000 / part["tokens"] if part["tokens"] else None for part in found]
+    return frame
 
 
 # --- Facts beside the figures ---------------------------------------------------------------------------------------
@@ -421,13 +406,13 @@ class Attention:
 
 
 def attention(organisation: Organisation, window: Window) -> Attention:
-    """Coverage of all sources together, and which are silent or cover the same time twice."""
+    """Mean coverage of the sources that report by the end of the window, and which are silent or overlap."""
     frame = ledger.source_coverage(organisation.pk, window)
-    expected = int(frame["window_ms"].sum()) if len(frame) else 0
-    covered = int(frame[["covered_ms", "window_ms"]].min(axis=1).sum()) if len(frame) else 0
+    started = [row["first_reading_at"] is not None and row["first_reading_at"] < window.end for row in records(frame)]
+    frame = frame[pd.Series(started, index=frame.index, dtype=bool)]
     return Attention(
         sources=len(frame),
-        coverage=covered / expected if expected else None,
+        coverage=float(frame["coverage"].mean()) if len(frame) else None,
         silent=[str(name) for name in frame.loc[frame["silent"].astype(bool), "source"]] if len(frame) else [],
         overlapping=[str(name) for name in frame.loc[frame["overlap_ms"] > 0, "source"]] if len(frame) else [],
         names_to_map=TeamName.objects.of(organisation).filter(team__isnull=True).exclude(name="").count(),

@@ -25,8 +25,10 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 for (const form of document.querySelectorAll("form.filters")) {
   form.addEventListener("formdata", (event) => {
     const data = event.formData;
+    const dates = data.get("from") || data.get("to");
+    const unwanted = dates && data.get("period") === data.get("shown") ? ["period"] : ["from", "to"];
+    for (const name of [...unwanted, "shown"]) data.delete(name);
     for (const [name, value] of [...data]) if (value === "") data.delete(name);
-    if (!data.has("from") && !data.has("to")) data.delete("shown");
   });
 }
 for (const field of document.querySelectorAll("[data-autosubmit]")) {

@@ -49,7 +49,7 @@ JOBS = (
     Job("dub2/serving", "dub2", "search", "embed-large", Kind.INFERENCE, 260, 310_000_000, 0.3, method=Method.METERED),
     Job("dub2/evaluation", "dub2", "research", "atlas-70b", Kind.EVALUATION, 40),
     Job("cloud/serving", "aws-eu", "assistant", "atlas-7b", Kind.INFERENCE, 150, 17_000_000),
-    Job("lab/node-3", None, "Field Lab", "rover", Kind.TRAINING, 9, None, 0, date(2026, 8, 1), date(2026, 9, 12)),
+    Job("lab/node-3", None, "Field Lab", "rover", Kind.INFERENCE, 9, None, 0, date(2026, 8, 1), date(2026, 9, 12)),
 )
 
 

@@ -60,7 +60,7 @@ def test_what_needs_a_person_is_listed(viewer: Client, figures: Organisation) ->
     assert "without a site" in html
     assert "belong to no team" in html
     assert "1 team name sent by a client matches no team" in html
-    assert "fra1/training, lab/node-3" in html
+    assert "Silent: lab/node-3." in html  # and not the training run, which has ended
     assert "<b>4</b> open issues" in html
 
 
