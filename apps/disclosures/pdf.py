@@ -1,11 +1,16 @@
 """HTML to PDF with WeasyPrint: tagged PDF/A-3a with its evidence inside, the same bytes for the same input.
 
-WeasyPrint is imported where it is used: it takes a second and 40 MiB that web processes have no use for.
+WeasyPrint is imported where it is used: it takes a second and 40 MiB that web processes have no use for. A worker
+sets a document in a process of its own (:func:`render_apart`), which needs neither Django's models nor pandas: half
+the memory, given back at once, and a document that cannot be set takes no worker with it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,11 @@ FACES = (
     ("SourceSansPro-It.otf", 400, "italic"),
 )
 EVIDENCE = "evidence.json"
+TIMEOUT_S = 300  # twenty pages take a few seconds
+
+
+class SettingFailedError(Exception):
+    """The process that sets pages ended without a document; the text says how."""
 
 
 def font_faces() -> dict[str, Path]:
@@ -80,3 +90,33 @@ def render_pdf(html: str, evidence: str, collected_at: datetime) -> bytes:
         custom_metadata=True,
     )
     return result
+
+
+def render_apart(html: str, evidence: str, collected_at: datetime) -> bytes:
+    """The same as :func:`render_pdf`, in a process of its own. Raises ``SettingFailedError``."""
+    order = json.dumps({"html": html, "evidence": evidence, "collected_at": collected_at.isoformat()})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=order.encode(),
+            capture_output=True,
+            cwd=Path(__file__).resolve().parents[2],
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SettingFailedError(f"setting the pages took more than {TIMEOUT_S} seconds") from None
+    if done.returncode < 0:
+        raise SettingFailedError(
+            f"the process that sets the pages was ended by signal {-done.returncode}, most likely for want of memory"
+        )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise SettingFailedError(lines[-1] if lines else f"exit status {done.returncode}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    _order = json.load(sys.stdin)
+    _pdf = render_pdf(_order["html"], _order["evidence"], datetime.fromisoformat(_order["collected_at"]))
+    sys.stdout.buffer.write(_pdf)

@@ -150,13 +150,13 @@ def pdf_of(
     snapshot: dict[str, Any], digest: str, progress: Callable[[str, int], None] = lambda step, percent: None
 ) -> bytes:
     """The PDF of a snapshot. The same snapshot and versions give the same bytes."""
-    from apps.disclosures.pdf import render_pdf
+    from apps.disclosures.pdf import render_apart
     from apps.disclosures.report.document import html
 
     progress("Drawing charts", 30)
     text = html(snapshot, digest)
     progress("Setting pages", 45)
-    return render_pdf(text, canonical_json(snapshot), datetime.fromisoformat(snapshot["document"]["collected_at"]))
+    return render_apart(text, canonical_json(snapshot), datetime.fromisoformat(snapshot["document"]["collected_at"]))
 
 
 @transaction.atomic

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import default_storage
-from pytest_django.fixtures import Settings
 
 from apps.audit.services import canonical_json
 from apps.core.windows import Quarter
@@ -42,19 +39,6 @@ def quarter(organisation: Organisation) -> Quarter:
 @pytest.fixture
 def officer(make_person: Callable[..., Person]) -> Person:
     return make_person(Role.OFFICER)
-
-
-@pytest.fixture(autouse=True)
-def own_files(settings: Settings, tmp_path: Path) -> Iterator[None]:
-    """Documents of a test go to its own folder."""
-    before = default_storage.location
-    default_storage._location = str(tmp_path)  # type: ignore[attr-defined]
-    for name in ("base_location", "location"):
-        default_storage.__dict__.pop(name, None)
-    yield
-    default_storage._location = before  # type: ignore[attr-defined]
-    for name in ("base_location", "location"):
-        default_storage.__dict__.pop(name, None)
 
 
 @pytest.fixture
