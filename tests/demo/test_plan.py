@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from apps.dashboards.demo import fleets, readings
+from apps.dashboards.demo import estate, fleets, readings
 from apps.dashboards.demo.published import published_runs
 
 TDP_W = {"nvidia-h100-sxm5-80gb": 700.0, "nvidia-a10g": 150.0, "nvidia-rtx-4090": 450.0}
@@ -130,3 +131,15 @@ def test_a_fleet_cites_the_measurement_it_is_simulated_after():
 @pytest.mark.parametrize("point", fleets.serving_points().values(), ids=lambda point: point.id)
 def test_a_serving_point_is_consistent_in_itself(point):
     assert point.serving_w / point.throughput_tokens_per_s == pytest.approx(point.joules_per_token, rel=1e-3)
+
+
+def test_the_documentation_names_every_run_site_and_instrument():
+    text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
+    for run in published_runs():
+        assert f"{run.energy_kwh:,}" in text
+    for site in estate.SITES:
+        assert f"`{site.code}`" in text
+        assert all(value in text for _, value, _ in site.pue)
+    assert fleets.OVERLAP_SOURCE in text
+    for fleet in fleets.FLEETS:
+        assert all(source in text for source in fleet.silent_from)
