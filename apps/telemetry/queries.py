@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from apps.core.windows import Window, epoch_ms
 from apps.organisations.models import Organisation, Team
@@ -116,7 +116,7 @@ def source(organisation: Organisation, pk: int) -> Source | None:
 def team_names(organisation: Organisation) -> QuerySet[TeamName]:
     """Spellings to look over: those of no team first, then those mapped to a team that is not spelled like this."""
     rows = TeamName.objects.of(organisation).select_related("team")
-    return rows.exclude(name=F("team__slug")).order_by(F("team").asc(nulls_first=True), "name")
+    return rows.filter(Q(team__isnull=True) | ~Q(name=F("team__slug"))).order_by(F("team").asc(nulls_first=True), "name")
 
 
 def team_name(organisation: Organisation, pk: int) -> TeamName | None:
