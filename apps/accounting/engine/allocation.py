@@ -8,6 +8,7 @@ instruments, where the organisation chose so, go to the rows they were bought fo
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from typing import TypeVar
@@ -70,37 +71,47 @@ def fitted(total: int, exact: Mapping[Name, Fraction]) -> dict[Name, int]:
     return dict(zip(names, largest_remainder(total, weights, [str(name) for name in names]), strict=True))
 
 
-def earmarked_cover(
-    *,
-    energies: Sequence[int | Fraction],
-    earmarks: Sequence[Sequence[int]],
-    applied_milliwatt_hours: Sequence[int],
-) -> list[list[Fraction]]:
-    """How much of each applied lot [mWh] covers each row: ``cover[lot][row]``, exact.
+@dataclass(frozen=True, slots=True)
+class AppliedLot:
+    """The applied part of a lot [mWh], its factor, and the rows it was bought for; none for a lot of everybody."""
 
-    ``earmarks[lot]`` lists the rows that the lot was bought for; empty for a lot of everybody. Earmarked lots are
-    shared among their rows by energy, up to what these rows have uncovered; what is left of them, and all other lots,
-    go to all rows in proportion to what is uncovered still. Lots are taken in the given order, earmarked ones first.
-    Sums over rows are the applied volumes, because a market never has more applied than it consumed.
+    energy_milliwatt_hours: int
+    ug_per_kwh: int
+    rows: Sequence[int] = ()
+
+
+def instrument_shares(
+    energies: Sequence[int | Fraction], lots: Sequence[AppliedLot]
+) -> tuple[list[Fraction], list[Fraction]]:
+    """For each row of a market its covered energy [mWh] and what the covering instruments emit [mg], exact.
+
+    An earmarked lot is shared by energy among its own rows, up to what these have uncovered; lots are taken in the
+    given order. What is left of them, and all other lots, go to all rows in proportion to what is uncovered still.
+    The sums over the rows are those of the lots, because a market never has more applied than it consumed.
     """
-    open_energy = [Fraction(energy) for energy in energies]
-    cover = [[Fraction(0)] * len(open_energy) for _ in earmarks]
+    uncovered = [Fraction(energy) for energy in energies]
+    covered = [Fraction(0)] * len(uncovered)
+    emissions = [Fraction(0)] * len(uncovered)
 
-    def spread(lot: int, rows: Sequence[int], volume: Fraction) -> Fraction:
-        available = sum((open_energy[row] for row in rows), Fraction(0))
-        used = min(volume, available)
-        if used:
-            for row in rows:
-                part = used * open_energy[row] / available
-                cover[lot][row] += part
-            for row in rows:
-                open_energy[row] -= used * open_energy[row] / available
-        return volume - used
+    def cover(rows: Sequence[int], energy: Fraction, mg: Fraction) -> Fraction:
+        """Spread a volume and its emissions over rows; returns the share of them that found room."""
+        room = sum((uncovered[row] for row in rows), Fraction(0))
+        if not room or not energy:
+            return Fraction(0)
+        used = min(energy, room)
+        share_of_row, mg_of_used = used / room, mg * used / energy
+        for row in rows:
+            emissions[row] += mg_of_used * uncovered[row] / room
+            covered[row] += uncovered[row] * share_of_row
+            uncovered[row] -= uncovered[row] * share_of_row
+        return used / energy
 
-    left = [Fraction(volume) for volume in applied_milliwatt_hours]
-    for lot, rows in enumerate(earmarks):
-        if rows:
-            left[lot] = spread(lot, rows, left[lot])
-    for lot, volume in enumerate(left):
-        spread(lot, range(len(open_energy)), volume)
-    return cover
+    pool_energy = pool_mg = Fraction(0)
+    for lot in lots:
+        energy = Fraction(lot.energy_milliwatt_hours)
+        mg = energy * lot.ug_per_kwh / 10**9
+        left = 1 - (cover(lot.rows, energy, mg) if lot.rows else 0)
+        pool_energy += energy * left
+        pool_mg += mg * left
+    cover(range(len(uncovered)), pool_energy, pool_mg)
+    return covered, emissions

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 
 from apps.core.units import emissions_mg, round_half_up
 
@@ -320,16 +321,18 @@ def _serials_overlap(lot: Lot, other: Lot) -> bool:
     """
     if not lot.serial_start or not other.serial_start or lot.tracking_system != other.tracking_system:
         return False
-    ours, theirs = _serial_range(lot), _serial_range(other)
+    ours = _serial_range(lot.serial_start, lot.serial_end)
+    theirs = _serial_range(other.serial_start, other.serial_end)
     if ours is None or theirs is None or ours[0] != theirs[0]:
         return (lot.serial_start, lot.serial_end) == (other.serial_start, other.serial_end)
     return ours[1] <= theirs[2] and theirs[1] <= ours[2]
 
 
-def _serial_range(lot: Lot) -> tuple[str, int, int] | None:
+@lru_cache(maxsize=100_000)  # every lot is held against every other one
+def _serial_range(start: str, end: str) -> tuple[str, int, int] | None:
     """``(prefix, first, last)`` of serials such as ``GO-2026-000001``; ``None`` where they are not numbered."""
-    first = re.fullmatch(r"(.*?)(\d+)", lot.serial_start)
-    last = re.fullmatch(r"(.*?)(\d+)", lot.serial_end or lot.serial_start)
+    first = re.fullmatch(r"(.*?)(\d+)", start)
+    last = re.fullmatch(r"(.*?)(\d+)", end or start)
     if not first or not last or first[1] != last[1] or int(last[2]) < int(first[2]):
         return None
     return first[1], int(first[2]), int(last[2])

@@ -16,7 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from apps.accounting.engine.allocation import earmarked_cover, fitted
+from apps.accounting.engine.allocation import AppliedLot, fitted, instrument_shares
 from apps.accounting.engine.energy import it_and_facility_energy
 from apps.accounting.engine.location import SCOPE_2, location_based_mg, scope_of
 from apps.accounting.engine.market import LotOutcome, MarketResult, market_based, order_of_use, quality_criteria
@@ -252,22 +252,21 @@ def _row_shares(result: MarketResult, rows: Sequence[tuple[int, Row]], scenario:
     applied = {outcome.id: outcome.applied_milliwatt_hours for outcome in result.lots}
     lots = [lot for lot in order_of_use([item.lot for item in scenario.instruments]) if applied.get(lot.id)]
     earmarked = scenario.market_allocation == "earmarked"
-    cover = earmarked_cover(
-        energies=energies,
-        earmarks=[
-            [n for n, (_, row) in enumerate(rows) if earmarked and lot.earmark and _is_for(row, *lot.earmark)]
+    covered, instruments = instrument_shares(
+        energies,
+        [
+            AppliedLot(
+                applied[lot.id],
+                lot.ug_per_kwh or 0,
+                [n for n, (_, row) in enumerate(rows) if earmarked and lot.earmark and _is_for(row, *lot.earmark)],
+            )
             for lot in lots
         ],
-        applied_milliwatt_hours=[applied[lot.id] for lot in lots],
     )
-    shares = []
-    for n, energy in enumerate(energies):
-        covered = sum((cover[k][n] for k in range(len(lots))), Fraction(0))
-        instruments = sum(
-            (location_based_mg(cover[k][n], lot.ug_per_kwh or 0) for k, lot in enumerate(lots)), Fraction(0)
-        )
-        shares.append(instruments + (fallbacks[n] * (energy - covered) / energy if energy else 0))
-    return shares
+    return [
+        instruments[n] + (fallbacks[n] * (energy - covered[n]) / energy if energy else 0)
+        for n, energy in enumerate(energies)
+    ]
 
 
 def _is_for(row: Row, dimension: str, name: str) -> bool:
