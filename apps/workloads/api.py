@@ -1,11 +1,11 @@
-"""API of AI models and workloads. No rules. Telemetry makes both by naming them."""
+"""API of AI models, workloads, studies and hardware. No rules. Telemetry makes the first three by naming them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +15,7 @@ from apps.core.api import LIST_PARAMETERS, keyset_page, list_schema, refuse_unkn
 from apps.organisations.authentication import principal_of
 from apps.organisations.models import Scope
 from apps.workloads import queries
-from apps.workloads.models import AIModel, Provenance, Workload
+from apps.workloads.models import AIModel, HardwareProfile, Provenance, Study, Workload
 
 
 class ModelSerializer(serializers.Serializer[AIModel]):
@@ -38,12 +38,46 @@ class WorkloadSerializer(serializers.Serializer[Workload]):
     created_at = serializers.DateTimeField()
 
 
+class StudySerializer(serializers.Serializer[Study]):
+    """A study: many runs with one purpose."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class HardwareSerializer(serializers.Serializer[HardwareProfile]):
+    """Published facts about a device type; ``code`` is what a reading says in ``hardware``. Watts are of ``scope``."""
+
+    code = serializers.CharField()
+    name = serializers.CharField()
+    vendor = serializers.CharField()
+    kind = serializers.CharField()
+    scope = serializers.CharField()
+    release_year = serializers.IntegerField(allow_null=True)
+    memory_gb = serializers.FloatField(allow_null=True)
+    tdp_w = serializers.FloatField(allow_null=True)
+    idle_w = serializers.FloatField(allow_null=True)
+    max_w = serializers.FloatField(allow_null=True)
+    source_title = serializers.CharField()
+    source_url = serializers.CharField()
+    licence = serializers.CharField()
+
+
 def _model(model: AIModel) -> dict[str, Any]:
     return dict(ModelSerializer(model).data)
 
 
 def _workload(workload: Workload) -> dict[str, Any]:
     return dict(WorkloadSerializer(workload).data)
+
+
+def _study(study: Study) -> dict[str, Any]:
+    return dict(StudySerializer(study).data)
+
+
+def _hardware(profile: HardwareProfile) -> dict[str, Any]:
+    return dict(HardwareSerializer(profile).data)
 
 
 class ModelList(APIView):
@@ -89,3 +123,32 @@ class WorkloadDetail(APIView):
         if workload is None:
             raise Http404(f"No workload {workload_id}.")
         return Response(_workload(workload))
+
+
+class StudyList(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="studies_list", parameters=LIST_PARAMETERS, responses=list_schema(StudySerializer))
+    def get(self, request: Request) -> Response:
+        """The organisation's studies, by name."""
+        refuse_unknown(request, ())
+        return Response(keyset_page(request, queries.studies(principal_of(request).organisation_id), ["name"], _study))
+
+
+class HardwareList(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(
+        operation_id="hardware_list",
+        parameters=[
+            *LIST_PARAMETERS,
+            OpenApiParameter("vendor", str, description="such as NVIDIA"),
+            OpenApiParameter("kind", str, description="such as GPU"),
+        ],
+        responses=list_schema(HardwareSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """Published hardware profiles, by code; the same for every organisation."""
+        refuse_unknown(request, ("vendor", "kind"))
+        chosen = {name: request.query_params.get(name, "") for name in ("vendor", "kind")}
+        return Response(keyset_page(request, queries.hardware_profiles(**chosen), ["code"], _hardware))

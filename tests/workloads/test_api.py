@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 
 from apps.organisations.models import Organisation, Team
-from apps.workloads.models import AIModel, Provenance, Workload
+from apps.workloads.models import AIModel, Provenance, Study, Workload
+from apps.workloads.reference import load_hardware_profiles
 from apps.workloads.services import describe_model, describe_workload
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +91,15 @@ def test_describing_makes_a_model_once_and_gives_it_a_slug_of_its_own(organisati
     assert (first.pk, first.slug, again.citation) == (again.pk, "bloom-176b", "L. 2023")
     assert other.slug == "bloom-176b-2"
     assert describe_workload(organisation=organisation, name="run", actor="system").provenance == "reported"
+
+
+def test_studies_and_hardware_are_listed(get: Callable[..., dict], organisation: Organisation) -> None:
+    Study.unscoped.create(organisation=organisation, name="sweep")
+    load_hardware_profiles()
+    assert [row["name"] for row in get("/api/v1/studies")["results"]] == ["sweep"]
+    (profile,) = [
+        row for row in get("/api/v1/hardware?vendor=nvidia&limit=500")["results"] if "h100-sxm" in row["code"]
+    ]
+    assert profile["tdp_w"] == 700.0
+    assert profile["source_title"]
+    assert get("/api/v1/hardware?vendor=nobody")["results"] == []
