@@ -147,6 +147,7 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "membership_id": lambda estate: estate.member.pk,
     "key_id": lambda estate: estate.api_key.pk,
     "source_id": lambda estate: estate.source.pk,
+    "team_name_id": lambda estate: estate.team_name.pk,
     "receipt_id": lambda estate: estate.receipt.public_id,
     "instrument_id": lambda estate: estate.instrument.pk,
     "public_id": lambda estate: estate.disclosure.public_id,
