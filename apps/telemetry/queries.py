@@ -116,7 +116,8 @@ def source(organisation: Organisation, pk: int) -> Source | None:
 def team_names(organisation: Organisation) -> QuerySet[TeamName]:
     """Spellings to look over: those of no team first, then those mapped to a team that is not spelled like this."""
     rows = TeamName.objects.of(organisation).select_related("team")
-    return rows.filter(Q(team__isnull=True) | ~Q(name=F("team__slug"))).order_by(F("team").asc(nulls_first=True), "name")
+    rows = rows.filter(Q(team__isnull=True) | ~Q(name=F("team__slug")))
+    return rows.order_by(F("team").asc(nulls_first=True), "name")
 
 
 def team_name(organisation: Organisation, pk: int) -> TeamName | None:
