@@ -7,7 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.forms import ModelForm
 from django.http import HttpRequest
 
@@ -17,6 +19,9 @@ from apps.organisations.models import ApiKey, Membership, Organisation, Person, 
 
 # Operators sign in where everybody does, so that the rate limits of sign-in hold for them too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+# Rights come from roles in organisations, and addresses from people: neither is kept in these tables.
+admin.site.unregister(Group)
+admin.site.unregister(EmailAddress)
 admin.site.site_header = "esgportal, operator's view"
 admin.site.site_title = "esgportal"
 

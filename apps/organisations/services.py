@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -253,6 +254,8 @@ def update_person(*, person: Person, actor: str) -> Person:
     before = state_of(Person.objects.select_for_update().get(pk=person.pk), exclude=hidden)
     person.email = person.email.lower()
     save_valid(person)
+    # allauth remembers every address somebody has signed in with; the old one would go on opening the account.
+    EmailAddress.objects.filter(user=person).exclude(email=person.email).delete()
     after = state_of(person, exclude=hidden)
     if after != before:
         record(organisation_id=0, actor=actor, action="person.updated", instance=person, before=before, after=after)
