@@ -41,6 +41,11 @@ class Chart:
     csv_url: str = ""
 
     @property
+    def has_values(self) -> bool:
+        """Whether there is anything to draw."""
+        return any(value for trace in self.figure["data"] for value in trace["y"])
+
+    @property
     def data_id(self) -> str:
         return f"{self.id}-figure"
 

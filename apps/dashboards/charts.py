@@ -118,7 +118,7 @@ def methods_chart(over_time: OverTime, csv_url: str, scope: str, chart_id: str =
 
 def _methods_sentence(sums: dict[str, int], known: dict[str, bool]) -> str:
     if not any(known.values()):
-        return "No emissions: no factor is known for this energy"
+        return "No emissions could be calculated in this period"
     if not sums["location"]:
         return "Location-based and market-based emissions"
     difference = (sums["market"] - sums["location"]) / sums["location"]

@@ -229,6 +229,8 @@ def overview(scene: Scene) -> dict[str, Any]:
         "status": queries.status(scene.organisation),
         "attention": attention,
         "has_figures": bool(now),
+        "has_scope_2": "2" in now,
+        "scope_all_query": scene.filters.query(scope="all"),
         "kpis": [
             scenes.energy_kpi(scope_2, earlier, scene, "Energy, Scope 2 sites"),
             *scenes.method_kpis(scope_2, earlier, scene, "Scope 2, "),

@@ -195,12 +195,16 @@ def method_kpis(now: Figures, before: Figures, scene: Scene, prefix: str) -> lis
                 figures.DASH if value is None else figures.mass_in(value, unit),
                 f"{unit} CO₂e" if value is not None else "",
                 title=figures.mass_exact(value),
-                note="" if value is not None else "No emission factor is known for this energy.",
+                note="" if value is not None else _why_absent(now),
                 quality=now.quality if value is not None else "",
                 change=change_of(value, earlier, scene.compared_label) if value is not None else None,
             )
         )
     return cards
+
+
+def _why_absent(now: Figures) -> str:
+    return "No emission factor is known for this energy." if now.energy else "No energy at Scope 2 sites."
 
 
 def token_kpi(scene: Scene, scope: str, now: Figures, before: Figures) -> Kpi:

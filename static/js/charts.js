@@ -81,8 +81,22 @@
     }
     show(box, window.Plotly ? "chart" : "table");
   }
-  addEventListener("schemechange", () => {
+  const redraw = () => {
     for (const box of boxes) if (box.dataset.view === "chart" && window.Plotly) draw(box.querySelector(".chart"));
+  };
+  addEventListener("schemechange", redraw);
+  // Paper is light, whatever the screen is.
+  const root = document.documentElement;
+  let onScreen;
+  addEventListener("beforeprint", () => {
+    onScreen = root.dataset.scheme;
+    root.dataset.scheme = "light";
+    redraw();
+  });
+  addEventListener("afterprint", () => {
+    if (onScreen) root.dataset.scheme = onScreen;
+    else delete root.dataset.scheme;
+    redraw();
   });
   window.portalCharts = { CONFIG };
 })();

@@ -129,3 +129,12 @@ def test_charts_come_as_data_and_never_as_code(viewer: Client, figures: Organisa
     assert html.count('type="application/json"') == 2
     assert not re.search(r"<script(?![^>]*(src=|application/json))", html)
     assert not re.search(r"\son\w+=", html)
+
+
+def test_a_filter_with_cloud_energy_alone_says_that_none_of_it_is_scope_2(
+    viewer: Client, figures: Organisation
+) -> None:
+    html = page(viewer, figures, "?period=2026-Q3&site=aws-eu")
+    assert "None of this energy is Scope 2" in html
+    assert "No energy at Scope 2 sites." in html
+    assert "teams/?period=2026-Q3&amp;site=aws-eu&amp;scope=all" in html
