@@ -8,7 +8,6 @@ ledger is read (``queries``).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -125,15 +124,11 @@ def refresh_rebuilt(organisation_id: int) -> None:
 
 def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_again: bool) -> None:
     """``choose_again``: whether the residual mixes known may have changed since the stored rates chose theirs."""
-    lots = defaultdict(list)
-    for lot in lots_of(organisation):
-        lots[lot.market].append(lot)
+    lots = lots_of(organisation)
     for period in periods:
         stored = {rate.market: rate for rate in MarketRate.objects.of(organisation).filter(period_start=period[0])}
         consumption = _consumption(organisation.pk, period)
-        claiming = {
-            lot.market for own in lots.values() for lot in own if lot.claim[0] < period[1] and period[0] < lot.claim[1]
-        }
+        claiming = {lot.market for lot in lots if lot.claim[0] < period[1] and period[0] < lot.claim[1]}
         for market in sorted(consumption.keys() | claiming):
             row = stored.pop(market, None)
             residual = _choose(market, period[0].year) if row is None or choose_again else _stored_choice(row)
@@ -141,7 +136,7 @@ def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_ag
             result = market_based(
                 facility_energy_milliwatt_hours=energy,
                 location_mg=location_mg,
-                instruments=lots[market],
+                instruments=lots,
                 residual_ug_per_kwh=residual.ug_per_kwh,
                 period=period,
                 market=market,

@@ -90,6 +90,14 @@ def test_serial_ranges_that_share_a_number_clash(ours: tuple[str, str], theirs: 
     assert 2 not in result_of([first, elsewhere]).lots[1].rejected_criteria
 
 
+def test_a_serial_claimed_in_another_market_or_period_is_claimed() -> None:
+    abroad = replace(LOT, id="A", market="FR")
+    earlier = replace(LOT, id="B", vintage_start=date(2025, 1, 1), vintage_end=date(2025, 4, 1))
+    for other in (abroad, earlier):
+        result = result_of([other, LOT])
+        assert [(lot.id, lot.rejected_criteria) for lot in result.lots] == [("L", (2,))]
+
+
 def test_a_certificate_without_serials_is_no_sole_claim_but_an_agreement_may_be() -> None:
     bare = replace(LOT, serial_start="", serial_end="")
     assert result_of([bare]).lots[0].rejected_criteria == (2,)

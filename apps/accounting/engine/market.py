@@ -237,20 +237,25 @@ def market_based(
     ``no_residual_mix:MARKET`` ([2] 8). A residual mix that varies in time is given as its consumption-weighted mean,
     an exact ``Fraction``.
 
-    ``instruments``: lots that claim consumption of this period. Their order only matters where two have the same
-    serial numbers: the first one stands. ``lots`` of the result are in the order of ``instruments``; lots whose claim
-    does not touch the period are left out. ``period`` is half-open. Raises ``ValueError`` on negative quantities.
+    ``instruments``: all lots of the reporter. Their order only matters where two have the same serial numbers, in
+    whatever market or period: the first one stands. ``lots`` of the result has those of this market (criterion 5)
+    whose claim touches the period, in the order of ``instruments``. ``period`` is half-open. Raises ``ValueError`` on
+    negative quantities.
     """
     if facility_energy_milliwatt_hours < 0 or location_mg < 0:
         raise ValueError("energy and emissions are 0 or more")
     rejected: dict[str, list[CriterionResult]] = {}
     accepted: dict[str, int] = {}
     present: list[Lot] = []
-    for lot in instruments:
-        if lot.claim[1] <= period[0] or period[1] <= lot.claim[0]:
+    for position, lot in enumerate(instruments):
+        if lot.market != market or lot.claim[1] <= period[0] or period[1] <= lot.claim[0]:
             continue
         checks = quality_criteria(
-            lot, market=market, period=period, vintage_window_months=vintage_window_months, earlier=present
+            lot,
+            market=market,
+            period=period,
+            vintage_window_months=vintage_window_months,
+            earlier=instruments[:position],
         )
         present.append(lot)
         rejected[lot.id] = [check for check in checks if not check.passed]
