@@ -169,7 +169,9 @@ def _missing(detail: PeriodDetail) -> list[Missing]:
     if detail.unassigned:
         amount = energy(detail.unassigned["it_energy_milliwatt_hours"])
         found.append(
-            Missing(f"{amount} came from sources without a site and is in no total.", "warn", "sites", "Assign sources")
+            Missing(
+                f"{amount} came from sources without a site and is in no total.", "warn", "sources", "Assign sources"
+            )
         )
     if summary.figures and summary.figures["without_factor_milliwatt_hours"]:
         amount = energy(summary.figures["without_factor_milliwatt_hours"])
@@ -183,7 +185,14 @@ def _missing(detail: PeriodDetail) -> list[Missing]:
         )
     if summary.silent:
         are = "source is" if summary.silent == 1 else "sources are"
-        found.append(Missing(f"{summary.silent} {are} silent; what they used since is not known.", "warn"))
+        found.append(
+            Missing(
+                f"{summary.silent} {are} silent; what they used since is not known.",
+                "warn",
+                "sources",
+                "Look at the sources",
+            )
+        )
     overlaps = sum(bool(row["overlap_ms"]) for row in detail.sources)
     if overlaps:
         sent = "source sent" if overlaps == 1 else "sources sent"

@@ -80,12 +80,12 @@ def create(request: PageRequest, label: str) -> HttpResponse:
     quarter = _quarter(label)
     person = request.membership.person
     try:
-        made = services.request_disclosure(organisation=request.organisation, quarter=quarter, person=person)
+        services.request_disclosure(organisation=request.organisation, quarter=quarter, person=person)
     except ValueError as error:
         messages.error(request, f"{error}.")
         return HttpResponseRedirect(reverse("periods", args=[request.organisation.slug]))
     address = reverse("period", args=[request.organisation.slug, str(quarter)])
-    return HttpResponseRedirect(f"{address}#document-{made.public_id}")
+    return HttpResponseRedirect(f"{address}#documents")
 
 
 @require_GET
