@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.contrib import admin
-from django.core.cache import cache
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from apps.audit.models import AuditEvent
 from apps.organisations.models import Organisation, Person, Role, Team
@@ -19,10 +20,11 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture(autouse=True)
-def no_attempts_yet() -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
+def no_attempts_yet(settings: Settings, tmp_path: Path) -> None:
+    """A cache of this test's own: clearing the shared one would, with Redis, empty the broker too."""
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path / "cache"}
+    }
 
 
 def sign_in(client: Client, email: str, password: str = PASSWORD) -> int:

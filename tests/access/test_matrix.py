@@ -27,6 +27,8 @@ from tests.access import estate as objects
 from tests.access.estate import Estate, build, person
 from tests.access.routes import Route, routes_below
 
+pytestmark = pytest.mark.django_db  # without a marked test pytest-django makes no database
+
 PAGES = routes_below("o/<slug:organisation_slug>/")
 API = routes_below("api/v1/")
 READ, WRITE = "GET", "POST"
