@@ -9,7 +9,7 @@ from apps.core.charts import Chart, Series, line, paired_bars, stacked_bars
 from apps.core.palette import LABELS
 from apps.core.tables import Cell, Column, Row, Table
 from apps.dashboards.panels import energy_cell, mass_cell
-from apps.dashboards.queries import MeanPower, OverTime
+from apps.dashboards.timelines import MeanPower, OverTime
 
 STEP_WORDS = {"hour": "hour", "day": "day", "week": "week from", "month": "month"}
 ORDER = ("training", "inference", "idle", "other", "overhead")
@@ -151,5 +151,38 @@ def power_chart(power: MeanPower, csv_url: str) -> Chart:
         line(power.labels, [Series("inference", values, label="Mean IT power")], unit),
         Table(f"Mean IT power, per {power.step}", columns, rows),
         sub=f"{unit}, mean of each {power.step}, UTC; a gap is a time without readings.",
+        csv_url=csv_url,
+    )
+
+
+def intensity_chart(over_time: OverTime, csv_url: str) -> Chart:
+    """Whether serving gets more efficient: grams per 1,000 tokens, step by step."""
+    pairs = list(zip(over_time.values["mg"], over_time.values["tokens"], strict=True))
+    values = [mg / tokens if mg is not None and tokens else None for mg, tokens in pairs]  # mg per token is g per 1,000
+    known = [value for value in values if value is not None]
+    rows = [
+        Row(
+            [
+                Cell(label),
+                Cell(figures.count(tokens)),
+                Cell(figures.DASH if value is None else f"{value:,.4f}", title="" if value else "No tokens reported"),
+            ]
+        )
+        for label, value, (_, tokens) in zip(over_time.labels, values, pairs, strict=True)
+    ]
+    columns = [
+        Column("time", STEP_WORDS[over_time.step].capitalize(), "UTC", numeric=False),
+        Column("tokens", "Tokens"),
+        Column("intensity", "Location-based", "g CO₂e/1k tokens"),
+    ]
+    title = "No tokens were reported in this period"
+    if known:
+        title = f"1,000 tokens emitted {known[0]:,.3f} g at first and {known[-1]:,.3f} g at the end"
+    return Chart(
+        "intensity",
+        title,
+        line(over_time.labels, [Series("location", values, label="Location-based")], "g CO₂e/1k tokens"),
+        Table(f"Emissions per 1,000 tokens, per {over_time.step}", columns, rows),
+        sub=f"Location-based, per {over_time.step}, UTC: facility energy of inference with tokens; idle not in it.",
         csv_url=csv_url,
     )

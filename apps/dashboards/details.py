@@ -14,7 +14,7 @@ from apps.core import figures
 from apps.core.charts import Chart
 from apps.core.filters import days_text, parse_dates
 from apps.core.tables import Cell, Chip, Column, Row, Table
-from apps.dashboards import charts, overview, panels, queries, scenes
+from apps.dashboards import charts, overview, panels, queries, scenes, timelines
 from apps.dashboards.panels import DIMENSIONS, Ranking, origin_chip, ranking_table
 from apps.dashboards.queries import Figures, Origin
 from apps.dashboards.scenes import Kpi, Scene, scene_of
@@ -48,6 +48,7 @@ class Subject:
     scope: str = ""
     site: Site | None = None
     with_power: bool = False
+    with_tokens: bool = False
     boundaries: Sequence[str] = field(default_factory=list)
 
 
@@ -76,6 +77,7 @@ def model_subject(scene: Scene, model: AIModel) -> Subject:
         chips=(*chips, boundary) if boundaries else chips,
         citation=citation,
         boundaries=boundaries,
+        with_tokens=True,
     )
 
 
@@ -166,13 +168,15 @@ def page(scene: Scene, subject: Subject) -> dict[str, Any]:
     if not now:
         return context
     arguments = (scene.organisation, scene.window, scene.selection, scope, scene.span.last)
-    over_time = queries.energy_over_time(*arguments)
+    over_time = timelines.energy_over_time(*arguments)
     drawn: list[Chart] = [charts.energy_chart(over_time, scene.csv_url("energy-over-time"))]
     if subject.with_power:
-        drawn.append(charts.power_chart(queries.mean_power(*arguments), scene.csv_url("power")))
+        drawn.append(charts.power_chart(timelines.mean_power(*arguments), scene.csv_url("power")))
     elif scope == "2":
-        drawn.append(charts.methods_chart(queries.methods_over_time(*arguments), scene.csv_url("methods"), scope))
+        drawn.append(charts.methods_chart(timelines.methods_over_time(*arguments), scene.csv_url("methods"), scope))
     total = now.get(scope, Figures())
+    if subject.with_tokens and total.tokens:
+        drawn.append(charts.intensity_chart(timelines.tokens_over_time(*arguments), scene.csv_url("intensity")))
     return context | {
         "kpis": _kpis(scene, subject, scope, now),
         "charts": drawn,
@@ -211,11 +215,12 @@ def _breakdown(scene: Scene, name: str, scope: str, total: Figures) -> Panel:
 
 def export(scene: Scene, subject: Subject, panel: str) -> HttpResponse | None:
     """The file behind a panel; None for a panel that does not exist."""
-    step = queries.step_of(scene.window)
+    step = timelines.step_of(scene.window)
     groups: dict[str, tuple[str, ...]] = {
         "energy-over-time": ("day" if step == "week" else step, "kind"),
         "methods": ("month",),
         "power": ("day",),
+        "intensity": ("day" if step == "week" else step, "workload", "kind"),
         **{f"by-{name}": (name,) for name in subject.breakdowns},
     }
     if panel not in groups:

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 
 from apps.core import figures
 from apps.core.tables import Cell, Chip, Column, Row, Table
-from apps.dashboards import charts, panels, queries, scenes
+from apps.dashboards import charts, panels, queries, scenes, timelines
 from apps.dashboards.panels import DIMENSIONS, Ranking, ranking_table
 from apps.dashboards.queries import Attention, Figures, SiteFacts
 from apps.dashboards.scenes import Scene
@@ -194,7 +194,7 @@ def ranking_of(scene: Scene, dimension: str, total: Figures) -> tuple[Table, Any
 
 def export(scene: Scene, panel: str) -> HttpResponse | None:
     """The file behind a panel of the overview; None for a panel that does not exist."""
-    step = queries.step_of(scene.window)
+    step = timelines.step_of(scene.window)
     day_or_step = "day" if step == "week" else step
     groups = {
         "energy-over-time": (day_or_step, "kind"),
@@ -237,8 +237,8 @@ def overview(scene: Scene) -> dict[str, Any]:
             scenes.token_kpi(scene, "2", scope_2, earlier),
             scenes.memo_kpi(now.get("3"), before.get("3"), scene),
         ],
-        "energy": charts.energy_chart(queries.energy_over_time(*arguments), scene.csv_url("energy-over-time")),
-        "methods": charts.methods_chart(queries.methods_over_time(*arguments), scene.csv_url("methods"), "2"),
+        "energy": charts.energy_chart(timelines.energy_over_time(*arguments), scene.csv_url("energy-over-time")),
+        "methods": charts.methods_chart(timelines.methods_over_time(*arguments), scene.csv_url("methods"), "2"),
         "teams": teams,
         "models": models,
         "sites": sites_table(scene, "Sites with control class, PUE, grid factor and emissions by both methods"),

@@ -21,6 +21,10 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     setTimeout(() => { button.textContent = words; }, 2000);
   });
 }
+// What does not scroll needs no stop of the Tab key.
+for (const wrap of document.querySelectorAll(".table-wrap[tabindex]")) {
+  if (wrap.clientWidth && wrap.scrollWidth <= wrap.clientWidth) wrap.removeAttribute("tabindex");
+}
 // A filter that chooses nothing does not stand in the address.
 for (const form of document.querySelectorAll("form.filters")) {
   form.addEventListener("formdata", (event) => {

@@ -137,6 +137,7 @@ def test_a_model_names_the_boundary_of_its_intensity(viewer: Client, figures: Or
     assert "g CO₂e/1k tokens" in html
     assert "idle not in it" in html
     assert "measured at: accelerator" in html
+    assert re.search(r"1,000 tokens emitted \d+\.\d{3} g at first", html)
 
 
 def test_simulated_things_say_so_with_their_citation(viewer: Client, figures: Organisation) -> None:
