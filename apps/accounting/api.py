@@ -94,7 +94,7 @@ class _LedgerView(APIView):
         organisation_id = principal_of(request).organisation_id
         query = LedgerQuery(
             organisation_id=organisation_id,
-            window=parse_window(request, default=_whole_ledger(organisation_id)),
+            window=_window(request, organisation_id),
             group_by=parse_list(request, "group_by", DIMENSIONS),
             scope=parse_choice(request, "scope", SCOPES, "2"),
             filters=_filters(request),
@@ -155,6 +155,12 @@ def _filters(request: Request) -> dict[str, tuple[str, ...]]:
         for name in DIMENSIONS
         if name in request.query_params
     }
+
+
+def _window(request: Request, organisation_id: int) -> Window:
+    if {"from", "to"} <= request.query_params.keys():
+        return parse_window(request)
+    return parse_window(request, default=_whole_ledger(organisation_id))
 
 
 def _whole_ledger(organisation_id: int) -> Window:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 from django.db import connection
+from django.db.models import QuerySet
 
 from apps.accounting import ledger_sql
 from apps.accounting.ledger_sql import DIMENSIONS as DIMENSIONS
@@ -113,13 +115,8 @@ def ledger_total(query: LedgerQuery) -> pd.Series:
 
 def market_rates(organisation_id: int, window: Window) -> list[MarketRate]:
     """The market rates of the claim periods that the window touches, by market and period, with their factors."""
-    rates = MarketRate.objects.of(organisation_id).select_related(
-        "fallback_factor", "fallback_factor__dataset", "fallback_factor__zone"
-    )
-    last_day = (window.end - timedelta(microseconds=1)).date()
-    return list(
-        rates.filter(period_start__lte=last_day, period_end__gt=window.start.date()).order_by("market", "period_start")
-    )
+    rates = _rates_touching(organisation_id, window)
+    return list(rates.select_related("fallback_factor", "fallback_factor__dataset", "fallback_factor__zone"))
 
 
 def location_rates(organisation_id: int, window: Window) -> list[LocationRate]:
@@ -194,6 +191,12 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
 # --- Inside -------------------------------------------------------------------------------------------------------
 
 
+def _rates_touching(organisation_id: int, window: Window) -> QuerySet[MarketRate]:
+    last_day = (window.end - timedelta(microseconds=1)).date()
+    rates = MarketRate.objects.of(organisation_id).order_by("market", "period_start")
+    return rates.filter(period_start__lte=last_day, period_end__gt=window.start.date())
+
+
 def _sums(query: LedgerQuery) -> list[str]:
     """The columns that add up, in order."""
     sums = [*ENERGIES, *NULLABLE, *COUNTS, *TIERS, *MARKED]
@@ -213,19 +216,21 @@ def _rows(query: LedgerQuery) -> pd.DataFrame:
         if name in frame:
             frame[name] = pd.array([None if pd.isna(v) else int(v) for v in frame[name]], dtype="Int64")
     frame = ledger_sql.with_times(frame, statement, query.filters)
-    rates = market_rates(query.organisation_id, query.window) if query.scope in ("2", "all") else []
+    rates = list(_rates_touching(query.organisation_id, query.window)) if query.scope in ("2", "all") else []
     return add_market_based(frame, rates, [name for name in query.group_by if name != "market"])
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     whole = dict.fromkeys((*ENERGIES, *COUNTS, *TIERS, *MARKED), "int64") | dict.fromkeys(NULLABLE, "Int64")
-    return frame.astype({name: kind for name, kind in whole.items() if name in frame})
+    wrong = {name: kind for name, kind in whole.items() if name in frame and str(frame[name].dtype) != kind}
+    return frame.astype(wrong) if wrong else frame
 
 
 def _quality(frame: pd.DataFrame) -> pd.Series:
     """The weakest tier with at least one part in :data:`TIER_COUNTS_FROM` of the facility energy; None without any."""
-    whole = frame["facility_energy_milliwatt_hours"]
-    letter = pd.Series([None] * len(frame), index=frame.index, dtype=object)
+    whole = frame["facility_energy_milliwatt_hours"].to_numpy(np.int64)
+    letter = np.full(len(frame), None, dtype=object)
     for tier, name in zip(TIERS, "ABCD", strict=True):
-        letter[(whole > 0) & (frame[tier] * TIER_COUNTS_FROM >= whole) & (frame[tier] > 0)] = name
-    return letter
+        part = frame[tier].to_numpy(np.int64)
+        letter[(part > 0) & (part * TIER_COUNTS_FROM >= whole)] = name
+    return pd.Series(letter, index=frame.index, dtype=object)
