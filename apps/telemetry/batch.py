@@ -83,7 +83,7 @@ class SampleBatch:
     end_ms: Int64Array
     energy_microwatt_hours: Int64Array
     naming_codes: Int64Array
-    namings: Sequence[Naming]
+    namings: Sequence[tuple[Any, ...]]  # members of Naming in its order; plain tuples will do, and cost less to make
     tokens: Int64Array | None = None
     requests: Int64Array | None = None
     samples: Int64Array | None = None
@@ -98,6 +98,10 @@ class SampleBatch:
     @property
     def work(self) -> tuple[Int64Array | None, ...]:
         return self.tokens, self.requests, self.samples, self.milli_epochs
+
+    def naming_of(self, row: int) -> Naming:
+        """What one row says in words."""
+        return Naming._make(self.namings[int(self.naming_codes[row])])
 
     def take(self, rows: Int64Array | BoolArray) -> SampleBatch:
         """The same batch with the given rows only (indices or a mask); errors and namings stay."""

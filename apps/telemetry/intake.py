@@ -317,7 +317,7 @@ def _settle_known_rows(
                 int(batch.index[i]),
                 "energy_wh",
                 energy / 1e6,
-                f"{(there[1] or 0) / 1e6} Wh, which is stored for {batch.namings[batch.naming_codes[i]].source} from"
+                f"{(there[1] or 0) / 1e6} Wh, which is stored for {batch.naming_of(i).source} from"
                 f" {iso(key[0])} to {iso(key[2])}; send ?replace=true to supersede it",
             )
         )

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -59,8 +60,13 @@ class Defaults:
 class _Cache:
     version: int
     checked_at: float
-    ids: dict[tuple[str | None, str, Naming], Ids] = field(default_factory=dict)
+    # By what the key says for those who do not say it themselves, then by everything said.
+    ids: dict[tuple[str | None, str], dict[tuple[Any, ...], Ids]] = field(default_factory=lambda: defaultdict(dict))
     ranges: dict[int, tuple[int, int]] = field(default_factory=dict)  # source: first and last reading [ms]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.ids.values()))
 
 
 _caches: dict[tuple[str, int], _Cache] = {}
@@ -78,9 +84,9 @@ def cache_of(organisation_id: int) -> _Cache:
     key = (str(connection.settings_dict["NAME"]), organisation_id)
     cache = _caches.get(key)
     now = time.monotonic()
-    if cache is None or now - cache.checked_at > CHECK_EVERY_S or len(cache.ids) > MOST_CACHED:
+    if cache is None or now - cache.checked_at > CHECK_EVERY_S or cache.size > MOST_CACHED:
         version = NamingVersion.objects.filter(organisation=organisation_id).values_list("version", flat=True).first()
-        if cache is None or cache.version != (version or 0) or len(cache.ids) > MOST_CACHED:
+        if cache is None or cache.version != (version or 0) or cache.size > MOST_CACHED:
             cache = _caches[key] = _Cache(version=version or 0, checked_at=now)
         cache.checked_at = now
     return cache
@@ -95,7 +101,7 @@ class Resolution:
     """Ids for each of a batch's namings, as far as they are known, and what is wrong with the others."""
 
     defaults: Defaults
-    namings: Sequence[Naming]
+    namings: Sequence[tuple[Any, ...]]
     cache: _Cache
     ids: list[Ids | None]
     faults: dict[int, list[Fault]]
@@ -106,23 +112,22 @@ class Resolution:
         missing = [i for i, ids in enumerate(self.ids) if ids is None and i not in self.faults]
         if not missing:
             return
-        fresh = _intern(self.defaults, [self.namings[i] for i in missing], self.sites)
+        namings = [self.namings[i] for i in missing]
+        fresh = _intern(self.defaults, [Naming._make(naming) for naming in namings], self.sites)
         for i, ids in zip(missing, fresh, strict=True):
             self.ids[i] = ids
-        keys = [_key(self.defaults, self.namings[i]) for i in missing]
-        cache = self.cache
-        transaction.on_commit(lambda: cache.ids.update(zip(keys, fresh, strict=True)))
+        known = self.cache.ids[_said_by_key(self.defaults)]
+        transaction.on_commit(lambda: known.update(zip(namings, fresh, strict=True)))
 
 
-def _key(defaults: Defaults, naming: Naming) -> tuple[str | None, str, Naming]:
-    return defaults.team_slug, defaults.site_code, naming
+def _said_by_key(defaults: Defaults) -> tuple[str | None, str]:
+    return defaults.team_slug, defaults.site_code
 
 
-def resolve(defaults: Defaults, namings: Sequence[Naming]) -> Resolution:
+def resolve(defaults: Defaults, namings: Sequence[tuple[Any, ...]]) -> Resolution:
     """Look the namings up and check those not seen before. Reads only."""
     cache = cache_of(defaults.organisation_id)
-    team, site, known = defaults.team_slug, defaults.site_code, cache.ids
-    ids = [known.get((team, site, naming)) for naming in namings]
+    ids = list(map(cache.ids[_said_by_key(defaults)].get, namings))
     resolution = Resolution(defaults=defaults, namings=namings, cache=cache, ids=ids, faults={})
     if None in ids:
         _check(resolution, [i for i, found in enumerate(ids) if found is None])
@@ -131,7 +136,7 @@ def resolve(defaults: Defaults, namings: Sequence[Naming]) -> Resolution:
 
 def _check(resolution: Resolution, unknown: list[int]) -> None:
     defaults = resolution.defaults
-    namings = [resolution.namings[i] for i in unknown]
+    namings = [Naming._make(resolution.namings[i]) for i in unknown]
     resolution.sites = dict(Site.objects.of(defaults.organisation_id).values_list("code", "pk"))
     hardware = {naming.hardware for naming in namings if naming.hardware is not None}
     profiles = set(HardwareProfile.objects.filter(code__in=hardware).values_list("code", flat=True))

@@ -15,7 +15,7 @@ import numpy as np
 
 from apps.core.units import round_half_up
 from apps.core.windows import DAY_MS, from_epoch_ms
-from apps.telemetry.batch import BoolArray, Float64Array, Int64Array, Naming, RowError, SampleBatch, shown
+from apps.telemetry.batch import BoolArray, Float64Array, Int64Array, RowError, SampleBatch, shown
 
 MAX_INTERVAL_MS = 31 * DAY_MS
 MAX_AHEAD_MS = 10 * 60 * 1000
@@ -72,7 +72,7 @@ def checked(
     energy_wh: Float64Array,
     power_w: Float64Array,
     naming_codes: Int64Array,
-    namings: Sequence[Naming],
+    namings: Sequence[tuple[Any, ...]],
     errors: list[RowError],
     tokens: Int64Array | None = None,
     requests: Int64Array | None = None,

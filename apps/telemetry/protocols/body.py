@@ -24,7 +24,7 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
         length = int(announced)
         if length > limit:
             raise TooLargeError(_too_large(limit))
-        body = _read(request, limit)
+        body = request.read(length)
         if len(body) != length:
             raise UnreadableError(f"The body ends after {len(body):,} of {length:,} bytes.")
         return body

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from apps.telemetry.batch import ABSENT, Int64Array, Naming, RowError, SampleBatch, ShareNaming, shown
+from apps.telemetry.batch import ABSENT, Int64Array, RowError, SampleBatch, ShareNaming, shown
 from apps.telemetry.protocols import explain
 from apps.telemetry.protocols.errors import TooLargeError, UnreadableError
 from apps.telemetry.rules import checked
@@ -361,16 +361,22 @@ def _batch(rows: Sequence[Sample], index: Int64Array, errors: list[RowError], no
         ],
         dtype=np.int64,
     )
-    namings = [_naming(key) for key in codes]
+    shares_have_weight = True
+    namings: list[tuple[Any, ...]] = list(codes)
+    if any(naming[-1] is not None for naming in namings):
+        namings = [naming if naming[-1] is None else (*naming[:-1], _shares(naming[-1])) for naming in namings]
+        shares_have_weight = all(
+            naming[-1] is None or sum(share.weight for share in naming[-1]) > 0 for naming in namings
+        )
     work = _work(rows)
-    tags = [row.tags for row in rows]
+    external_ids, tags = [row.external_id for row in rows], [row.tags for row in rows]
+    has_tags = tags.count(None) < len(tags)
     if (
         work is None
-        or any(naming is None for naming in namings)
-        or not all(one is None or explain.tags_fit(one, MOST_TAGS_BYTES) for one in tags)
+        or not shares_have_weight
+        or (has_tags and not all(one is None or explain.tags_fit(one, MOST_TAGS_BYTES) for one in tags))
     ):
         return None
-    external_ids = [row.external_id for row in rows]
     return checked(
         protocol="samples",
         now_ms=now_ms,
@@ -380,21 +386,16 @@ def _batch(rows: Sequence[Sample], index: Int64Array, errors: list[RowError], no
         energy_wh=np.array([row.energy_wh for row in rows], dtype=np.float64),
         power_w=np.array([row.power_w for row in rows], dtype=np.float64),
         naming_codes=naming_codes,
-        namings=[naming for naming in namings if naming is not None],
+        namings=namings,
         errors=errors,
         **work,
-        external_ids=external_ids if any(external_ids) else None,
-        tags=tags if any(tags) else None,
+        external_ids=external_ids if external_ids.count(None) < len(rows) else None,
+        tags=tags if has_tags else None,
     )
 
 
-def _naming(key: tuple[Any, ...]) -> Naming | None:
-    """The words of a row; ``None`` if its shares have no weight."""
-    naming = Naming(*key)
-    if naming.shares is None:
-        return naming
-    shares = tuple(ShareNaming(share.team, share.model, share.workload, share.weight) for share in naming.shares)
-    return naming._replace(shares=shares) if sum(share.weight for share in shares) > 0 else None
+def _shares(shares: tuple[Share, ...]) -> tuple[ShareNaming, ...]:
+    return tuple(ShareNaming(share.team, share.model, share.workload, share.weight) for share in shares)
 
 
 def _work(rows: Sequence[Sample]) -> dict[str, Int64Array | None] | None:
