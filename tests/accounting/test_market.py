@@ -155,6 +155,20 @@ def test_without_location_factor_and_residual_mix_the_figure_is_absent(organisat
     assert str(ledger_total(LedgerQuery(organisation.pk, Q3))["market_mg"]) == "<NA>"
 
 
+def test_parts_add_up_where_one_grid_of_a_market_has_no_factor(booked):
+    Site.unscoped.create(
+        organisation=booked, code="b", name="B", control="owned", country="DE", grid_zone="none", market="DE"
+    )
+    add(attribution_of(booked, "bare", site=Site.objects.of(booked).get(code="b")), at(9), at(10), 33 * KWH)
+    query = LedgerQuery(booked.pk, Q3, ("site",))
+    services.settle(booked.pk)
+    assert ledger_frame(query)["market_mg"].isna().tolist() == [True, False]
+    buy(booked, 50, co2e="30")
+    services.settle(booked.pk)
+    [rate] = market_rates(booked.pk, Q3)
+    assert ledger_total(query)["market_mg"] == ledger_frame(query)["market_mg"].sum() == rate.market_mg
+
+
 def test_ties_go_by_name():
     rate = MarketRate(facility_energy_milliwatt_hours=3, market_mg=4, fallback="residual")
     assert parts_mg(rate, [1, 1, 1], [None] * 3, ["c", "a", "b"]) == [1, 2, 1]

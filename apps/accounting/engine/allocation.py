@@ -35,8 +35,8 @@ def pro_rata_market_mg(
     With the residual mix every kilowatt-hour of the market carries the same rate: ``energy x market / market energy``.
     With the grid average a part carries ``(energy x instruments + location x uncovered) / market energy``. The sum of
     the parts given is rounded once and shared by largest remainder, ties in the order of ``names``; parts that make up
-    the whole market therefore add up to ``market_mg``. ``None`` for a part that would fall back on a location-based
-    figure which it has not: absent, never zero.
+    the whole market therefore add up to ``market_mg``. A part that would fall back on a location-based figure which it
+    has not carries its share of the instruments alone, and ``None`` where these emit nothing: absent, never zero.
     """
     whole = market_energy_milliwatt_hours
     if whole == 0:
@@ -45,7 +45,7 @@ def pro_rata_market_mg(
     if fallback == FALLBACK_LOCATION:
         weights = [
             None
-            if location is None and uncovered_milliwatt_hours
+            if location is None and uncovered_milliwatt_hours and not energy * instruments_mg
             else energy * instruments_mg + (location or 0) * uncovered_milliwatt_hours
             for energy, location in zip(facility_energy_milliwatt_hours, location_mg, strict=True)
         ]
