@@ -30,6 +30,8 @@ lint: dev
 	$(VENV_PYTHON) -m mypy
 	.venv/bin/lint-imports
 	SECRET_KEY=lint $(VENV_PYTHON) manage.py makemigrations --check --dry-run
+	SECRET_KEY="a key of fifty characters and more, for this check only" HTTPS=1 \
+		$(VENV_PYTHON) manage.py check --deploy --fail-level WARNING
 
 bench: dev
 	@exec $(VENV_PYTHON) -m bench

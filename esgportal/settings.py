@@ -254,6 +254,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {  # both a reading and a factor have a kind and a boundary
+        "KindEnum": "apps.workloads.models.Kind.labels",
+        "BoundaryEnum": "apps.telemetry.models.Boundary.labels",
+        "FactorKindEnum": "apps.factors.models.FactorDataset.Kind",
+        "FactorBoundaryEnum": "apps.factors.models.FactorDataset.Boundary",
+    },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # pages; ingest reads its stream itself, with its own limits
 APPEND_SLASH = False  # a redirected POST loses its body in half of all clients
@@ -300,6 +306,8 @@ if HTTPS:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=False)
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 31_536_000
+# Redirecting to TLS is the proxy's work, and what other hosts of the domain do is not ours to promise.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 # How many proxies append to X-Forwarded-For; the limits on sign-in attempts need the client's address.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=1 if HTTPS else 0)
 SESSION_COOKIE_HTTPONLY = True

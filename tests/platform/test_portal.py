@@ -158,9 +158,7 @@ def test_sigterm_during_the_preparation_leaves_nothing_behind(portal: Portal) ->
     assert portal.left_over() == []
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="other backend: only Linux tells a child its parent died"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child its parent died")
 def test_when_the_parent_is_killed_its_children_follow(portal: Portal) -> None:
     portal.wait_for("Serving on")
     time.sleep(1)
