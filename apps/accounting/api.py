@@ -142,7 +142,7 @@ class StatusView(APIView):
         return Response(
             {
                 "pending_hours": status.pending_hours,
-                "pending_uploads": 0,
+                "pending_uploads": 0,  # every body is stored before it is answered: nothing waits
                 "last_settled_at": status.last_settled_at,
             }
         )

@@ -218,7 +218,7 @@ def test_coverage_tells_gaps_silence_and_overlap(organisation):
 groupings = st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=4).map(tuple)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     readings=st.lists(
         st.tuples(

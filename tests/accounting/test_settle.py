@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from datetime import date
+from fractions import Fraction
 from io import StringIO
+from math import floor
 
 import pytest
 from django.core.management import call_command
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from apps.accounting import rollup, services, tasks
 from apps.accounting.models import LedgerDay, LedgerHour, MarketRate, Posting, RebuiltDay
 from apps.accounting.queries import LedgerQuery, ledger_frame, ledger_status, ledger_total
+from apps.core.units import round_half_up
 from apps.core.windows import HOUR_MS
 from apps.organisations.models import Team
 from apps.sites.models import PuePeriod, Site
@@ -412,7 +416,63 @@ def test_a_day_that_another_worker_holds_is_left_to_it(organisation):
     assert services.settle(organisation.pk) == 1
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def expected_rows(readings, pue, factor):
+    """The ledger's (hour, account) rows worked out with exact fractions, reading by reading."""
+    energy = defaultdict(int)
+    covered = defaultdict(int)
+    for device, boundary, start, end, microwatt_hours in readings:
+        for hour in range(start // HOUR_MS, -(-end // HOUR_MS)):
+            since, upto = max(start, hour * HOUR_MS) - start, min(end, (hour + 1) * HOUR_MS) - start
+            part = [floor(Fraction(microwatt_hours * t, end - start)) for t in (since, upto)]
+            energy[hour, device, boundary] += part[1] - part[0]
+            covered[hour, device, boundary] += upto - since
+    rows = {}
+    for key, microwatt_hours in energy.items():
+        measured = round_half_up(Fraction(microwatt_hours, 1000))
+        if key[2] == Boundary.FACILITY:
+            it, facility = round_half_up(Fraction(measured * 10**6, pue)), measured
+        else:
+            it, facility = measured, round_half_up(Fraction(measured * pue, 10**6))
+        rows[key] = (it, facility, round_half_up(Fraction(facility * factor, 10**9)), covered[key])
+    return rows
+
+
+readings_of_devices = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([Boundary.ACCELERATOR, Boundary.FACILITY]),
+        st.integers(0, 3 * 24 * 60),
+        st.integers(1, 4_000),
+        st.integers(0, 10**13),
+    ),
+    min_size=1,
+    max_size=10,
+    unique_by=lambda reading: (reading[0], reading[2], reading[3]),
+)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(readings=readings_of_devices, pue=st.integers(1_000_000, 2_000_000))
+def test_every_row_is_what_exact_fractions_give(organisation, site, publish, readings, pue):
+    with transaction.atomic():
+        publish("DE", "371.234567")
+        set_pue(site, pue)
+        placed = [(d, b, at(0, start), at(0, start + minutes), energy) for d, b, start, minutes, energy in readings]
+        for device, boundary, start, end, energy in placed:
+            add(attribution_of(organisation, f"gpu{device}", site=site, boundary=boundary), start, end, energy)
+        services.settle(organisation.pk)
+        rows = {
+            (hour, int(name.removeprefix("gpu")), boundary): tuple(figures)
+            for hour, name, boundary, *figures in LedgerHour.objects.values_list(
+                "hour", "account__source__name", "account__boundary",
+                "it_energy_milliwatt_hours", "facility_energy_milliwatt_hours", "location_mg", "covered_ms",
+            )
+        }  # fmt: skip
+        assert rows == expected_rows(placed, pue, 371_234_567)
+        transaction.set_rollback(True)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     readings=st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 200), st.integers(1, 4_000), st.integers(0, 10**13)),
