@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.http import HttpResponse
@@ -13,9 +13,9 @@ from django.urls import reverse
 from apps.core import figures
 from apps.core.exports import csv_response
 from apps.core.filters import NONE, SCOPES, Filters, parse_filters, quarters_between
-from apps.core.windows import Window
+from apps.core.windows import Window, midnight
 from apps.dashboards import queries
-from apps.dashboards.navigation import url_of
+from apps.dashboards.navigation import is_open_to, url_of
 from apps.dashboards.panels import KIND_LABELS, export_rows, heading, share_chips
 from apps.dashboards.queries import Figures, Span
 from apps.organisations.models import Organisation
@@ -98,9 +98,11 @@ class Scene:
         return self.window.end > datetime.now(UTC)
 
     def link(self, route: str, *arguments: Any) -> str:
-        """A page of the organisation with the same period; empty while there is no such page."""
+        """A page of the organisation with the same period; empty where the reader's role may not open it."""
         if not arguments:
             url = url_of(route, self.organisation)
+            if url is not None and not is_open_to(url, self.request.membership):
+                return ""
         else:
             url = reverse(route, args=[self.organisation.slug, *arguments])
         return f"{url}?{self.filters.period_query}" if url else ""
@@ -185,6 +187,10 @@ def method_kpis(now: Figures, before: Figures, scene: Scene, prefix: str) -> lis
     """Location-based and market-based, in the same unit and the same size."""
     unit = figures.mass_unit(max(now.location or 0, now.market or 0)) if now.location or now.market else "kg"
     cards = []
+    # Instruments of a claim year are matched with the whole year's consumption, so its quarters can still change.
+    by_year = scene.organisation.claim_period == Organisation.ClaimPeriod.YEAR
+    year_is_open = by_year and midnight(date(scene.window.start.year + 1, 1, 1)) > datetime.now(UTC)
+    provisional = "Provisional: instruments are claimed by the year, which is not over."
     for label, value, earlier in (
         (f"{prefix}location-based", now.location, before.location),
         (f"{prefix}market-based", now.market, before.market),
@@ -195,7 +201,7 @@ def method_kpis(now: Figures, before: Figures, scene: Scene, prefix: str) -> lis
                 figures.DASH if value is None else figures.mass_in(value, unit),
                 f"{unit} CO₂e" if value is not None else "",
                 title=figures.mass_exact(value),
-                note="" if value is not None else _why_absent(now),
+                note=_why_absent(now) if value is None else provisional if year_is_open and "market" in label else "",
                 quality=now.quality if value is not None else "",
                 change=change_of(value, earlier, scene.compared_label) if value is not None else None,
             )

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from unittest import mock
 
 import pytest
 from django.test import Client
@@ -138,3 +140,28 @@ def test_a_filter_with_cloud_energy_alone_says_that_none_of_it_is_scope_2(
     assert "None of this energy is Scope 2" in html
     assert "No energy at Scope 2 sites." in html
     assert "teams/?period=2026-Q3&amp;site=aws-eu&amp;scope=all" in html
+
+
+def test_market_based_is_provisional_while_a_claim_year_runs(viewer: Client, figures: Organisation) -> None:
+    assert "Provisional: instruments" not in page(viewer, figures, "?period=2026-Q3")
+    Organisation.objects.filter(pk=figures.pk).update(claim_period="year")
+    with mock.patch("apps.dashboards.scenes.datetime", wraps=datetime) as clock:
+        clock.now.return_value = datetime(2026, 11, 1, tzinfo=UTC)
+        assert page(viewer, figures, "?period=2026-Q3").count("Provisional: instruments") == 1
+        clock.now.return_value = datetime(2027, 1, 2, tzinfo=UTC)
+        assert "Provisional: instruments" not in page(viewer, figures, "?period=2026-Q3")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "kind=bogus", "site=bogus", "team=%27%22%3Cx%3E", "from=1990-01-01&to=2200-01-01", "period=2030-Q1",
+        "from=2026-07-01&to=2026-07-02", "from=2026-07-01&to=2026-07-15", "page=999999", "sort=-nothing", "scope=all",
+        "scope=3", "scope=unassigned", "team=~none&model=~none&site=~none", "workload=~none", "q=%25_%5C",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("route", ["overview", "models", "workloads"])
+def test_no_query_string_breaks_a_page(viewer: Client, figures: Organisation, route: str, query: str) -> None:
+    response = viewer.get(f"{reverse(route, args=[figures.slug])}?{query}")
+    assert response.status_code == 200
+    assert "<x>" not in response.text
