@@ -165,6 +165,32 @@ def test_a_quarter_without_factors_prints_dashes_and_never_zero(snapshot: dict[s
     assert [row.cells[3] for row in values["tables"]["location_site"].rows] == ["—"] * 4
 
 
+def test_a_bare_quarter_still_reads(snapshot: dict[str, Any]) -> None:
+    bare = deepcopy(snapshot)
+    for name in ("by_model_kind", "by_week_kind", "published", "location_rates", "market_rates", "sources"):
+        bare[name] = []
+    bare["scope_3"] = {"total": None, "by_site": []}
+    bare["unassigned"] = {"total": None, "by_source": []}
+    bare["totals"]["previous"]["figures"] = bare["document"]["supersedes"] = None
+    text = html(bare, "0" * 64)
+    for sentence in (
+        "No instrument was applied in this period.",
+        "No reading came from a public cloud in this period.",
+        "Every reading of this period has a site.",
+        "No source fell silent.",
+        "Nothing: first version of this period",
+    ):
+        assert sentence in text
+
+
+def test_a_yearly_claim_period_is_said_to_be_provisional(snapshot: dict[str, Any]) -> None:
+    yearly = deepcopy(snapshot)
+    yearly["organisation"]["claim_period"] = "year"
+    text = html(yearly, "0" * 64)
+    assert "provisional" in text
+    assert "this table covers the year and not the quarter alone" in text
+
+
 def test_names_cannot_become_markup_nor_reach_for_files(snapshot: dict[str, Any]) -> None:
     hostile = deepcopy(snapshot)
     hostile["organisation"]["name"] = (

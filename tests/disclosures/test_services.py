@@ -137,12 +137,21 @@ def test_a_repeated_message_makes_nothing_twice(requested: Disclosure, fast_pdf:
     assert AuditEvent.objects.filter(action="disclosure.made").count() == 1
 
 
-def test_the_real_document_of_a_settled_quarter_is_made_by_the_task(requested: Disclosure) -> None:
+def test_the_task_makes_what_was_asked_for(requested: Disclosure, fast_pdf: None) -> None:
     tasks.render(requested.pk)
-    made = reloaded(requested)
-    assert made.error == ""
-    with made.pdf.open("rb") as stored:
-        assert stored.read(8) == b"%PDF-1.7"
+    assert reloaded(requested).state == State.READY
+
+
+def test_pages_that_cannot_be_set_fail_the_document_and_not_the_worker(
+    requested: Disclosure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert not services.render(requested.pk)
+    failed = reloaded(requested)
+    assert failed.state == State.FAILED
+    assert "SettingFailedError: exit status 1" in failed.error
 
 
 def test_progress_is_written_while_it_is_made(requested: Disclosure, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,7 @@ def side_by_side(snapshot: Mapping[str, Any], parts: Parts) -> None:
 
 def markets(snapshot: Mapping[str, Any], parts: Parts) -> None:
     rates = snapshot["market_rates"]
+    yearly = snapshot["organisation"]["claim_period"] == "year"
     energy = unit_for([rate[FACILITY] for rate in rates], ENERGY)
     mass = unit_for([rate["market_mg"] for rate in rates], MASS)
     total = {
@@ -181,6 +182,9 @@ def markets(snapshot: Mapping[str, Any], parts: Parts) -> None:
         size="small",
         notes=[
             "Covered: by instruments that meet the quality criteria, up to what the market’s sites used.",
+            "The claim period is the calendar year: this table covers the year and not the quarter alone."
+            if yearly
+            else "",
             "Surplus is disclosed and lapses: it moves to no other market or period and never makes a figure negative.",
             "Grid average: no residual mix is known for the market, so the location-based factor stands in; what others"
             " claimed may then be counted twice (criterion 8)."
@@ -201,7 +205,8 @@ def markets(snapshot: Mapping[str, Any], parts: Parts) -> None:
         ]
         parts.figure(
             "markets",
-            f"Instruments covered {share(total['covered_milliwatt_hours'], total[FACILITY], 0)} % of the electricity",
+            f"Instruments covered {share(total['covered_milliwatt_hours'], total[FACILITY], 0)} % of the"
+            f" {'year’s ' if yearly else ''}electricity",
             svg.stacked_rows,
             [rate["market"] for rate in rates],
             [one for one in drawn if any(one.values)],

@@ -1,0 +1,144 @@
+"""``verify_disclosure``: a document that holds, and every way in which one may not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from pypdf import PdfWriter
+
+from apps.audit.services import canonical_json
+from apps.disclosures import services
+from apps.disclosures.models import Disclosure
+from apps.disclosures.pdf import EVIDENCE
+from apps.disclosures.verification import differences
+
+Json = dict[str, Any]
+
+
+def bound(snapshot: Json, digest: str = "") -> bytes:
+    """A PDF that holds a snapshot and names its digest."""
+    evidence = canonical_json(snapshot).encode()
+    writer = PdfWriter()
+    writer.add_blank_page(100, 100)
+    writer.add_attachment(EVIDENCE, evidence)
+    writer.add_metadata({"/evidencesha256": digest or hashlib.sha256(evidence).hexdigest()})
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def frozen(requested: Disclosure, fast_pdf: None) -> Json:
+    """The snapshot of a settled quarter."""
+    services.render(requested.pk)
+    snapshot = Disclosure.unscoped.get(pk=requested.pk).snapshot
+    assert snapshot is not None
+    return snapshot
+
+
+def check(snapshot: Json) -> list[str]:
+    pdf = bound(snapshot)
+    return differences(pdf, lambda snapshot, digest: pdf)
+
+
+def test_a_sound_document_holds(frozen: Json) -> None:
+    assert check(frozen) == []
+
+
+def _one_team(snapshot: Json) -> None:
+    snapshot["by_team"][0]["location_mg"] += 1
+
+
+def _tier(snapshot: Json) -> None:
+    snapshot["totals"]["quarter"]["figures"]["tier_a_milliwatt_hours"] += 1
+
+
+def _factor(snapshot: Json) -> None:
+    snapshot["location_rates"][0]["factor_ug_per_kwh"] += 10**6
+
+
+def _pue(snapshot: Json) -> None:
+    snapshot["location_rates"][0]["pue_ppm"] = 1_000_000
+
+
+def _market(snapshot: Json) -> None:
+    snapshot["market_rates"][0]["market_mg"] -= 1
+
+
+def _cover(snapshot: Json) -> None:
+    snapshot["market_rates"][0]["covered_milliwatt_hours"] += 1
+
+
+@pytest.mark.parametrize(
+    ("tamper", "found"),
+    [
+        (_one_team, "by_team: location_mg adds up to"),
+        (_tier, "the quality tiers add up to"),
+        (_factor, "recalculated"),
+        (_pue, "does not follow from"),
+        (_market, "recalculated"),
+        (_cover, "do not add up to the consumption"),
+    ],
+)
+def test_a_changed_figure_is_found(frozen: Json, tamper: Callable[[Json], None], found: str) -> None:
+    changed = deepcopy(frozen)
+    tamper(changed)
+    assert any(found in line for line in check(changed)), check(changed)
+
+
+def test_another_digest_is_found(frozen: Json) -> None:
+    pdf = bound(frozen, "0" * 64)
+    assert any("the document names 000" in line for line in differences(pdf, lambda snapshot, digest: pdf))
+
+
+def test_other_bytes_are_found(frozen: Json) -> None:
+    found = differences(bound(frozen), lambda snapshot, digest: b"something else")
+    assert found == ["the evidence, rendered again, gives another file"]
+
+
+def test_another_version_is_named_instead_of_compared(frozen: Json) -> None:
+    older = deepcopy(frozen)
+    older["method"]["renderer"]["weasyprint"] = "69.0"
+    assert any("cannot be compared" in line for line in check(older))
+
+
+@pytest.mark.parametrize("content", [b"", b"no PDF at all", b"%PDF-1.7\nbroken"])
+def test_a_file_that_is_no_pdf_is_said_to_be_none(content: bytes) -> None:
+    assert "cannot be read as a PDF" in differences(content, lambda snapshot, digest: b"")[0]
+
+
+def test_a_pdf_without_evidence_is_no_disclosure() -> None:
+    writer = PdfWriter()
+    writer.add_blank_page(100, 100)
+    out = io.BytesIO()
+    writer.write(out)
+    assert "holds 0 files" in differences(out.getvalue(), lambda snapshot, digest: b"")[0]
+
+
+def test_evidence_of_another_kind_is_said_to_be_so() -> None:
+    assert any("not what a disclosure holds" in line for line in check({"figures": []}))
+
+
+def test_the_command_says_that_a_real_document_holds(
+    requested: Disclosure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services.render(requested.pk)
+    made = Disclosure.unscoped.get(pk=requested.pk)
+    with made.pdf.open("rb") as stored:
+        pdf = stored.read()
+    (tmp_path / "q.pdf").write_bytes(pdf)
+    call_command("verify_disclosure", str(tmp_path / "q.pdf"))
+    assert "q.pdf holds" in capsys.readouterr().out
+    (tmp_path / "q.pdf").write_bytes(pdf + b"\n")
+    with pytest.raises(SystemExit):
+        call_command("verify_disclosure", str(tmp_path / "q.pdf"))
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("verify_disclosure", str(tmp_path / "none.pdf"))
