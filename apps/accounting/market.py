@@ -110,12 +110,11 @@ def refresh_all(organisation_id: int) -> None:
 
 def refresh_rebuilt(organisation_id: int) -> None:
     """Work out the market rates of the claim periods in which days were rebuilt since the last time."""
-    marked = RebuiltDay.objects.filter(organisation_id=organisation_id)
-    if not marked.exists():
+    marks = list(RebuiltDay.objects.filter(organisation_id=organisation_id).values_list("pk", "day"))
+    if not marks:
         return
     with transaction.atomic():
         locks.lock(organisation_id, locks.MARKET)
-        marks = list(marked.values_list("pk", "day"))
         organisation = Organisation.objects.get(pk=organisation_id)
         periods = {claim_period(from_epoch_day(day), organisation.claim_period) for _, day in marks}
         _refresh(organisation, sorted(periods), choose_again=False)

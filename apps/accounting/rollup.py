@@ -84,7 +84,8 @@ part AS (
            SUM(CAST(end_ms - start_ms AS integer)) AS covered,
            COUNT(*) AS readings
     FROM telemetry_reading
-    WHERE organisation_id = %(organisation)s AND start_ms >= %(first_ms)s AND start_ms < %(end_ms)s {{within}}
+    WHERE organisation_id = %(organisation)s AND start_ms >= %(first_ms)s AND start_ms < %(end_ms)s
+      AND {_WITHIN}
     GROUP BY start_ms / {HOUR_MS}, attribution_id
     {{pieces}}
 ),
@@ -207,12 +208,12 @@ def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
     }
     # Without statistics SQLite takes the primary key and reads 31 days to find the few readings that cross an hour.
     spanning = _SPANNING_ROWS.format(index="INDEXED BY reading_spanning" if connection.vendor == "sqlite" else "")
-    pieces = {"crossing": "", "within": "", "pieces": ""}
+    pieces = {"crossing": "", "pieces": ""}
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT 1 {spanning} LIMIT 1", parameters)
         if cursor.fetchone():
             hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
             crossing = _CROSSING.format(hours=hours, spanning=spanning)
-            pieces = {"crossing": crossing, "within": f"AND {_WITHIN}", "pieces": _PIECES}
+            pieces = {"crossing": crossing, "pieces": _PIECES}
         cursor.execute(_DELETE_HOURS, [organisation_id, first_hour, end_hour])
         cursor.execute(_INSERT_HOURS.format(**pieces), parameters)
