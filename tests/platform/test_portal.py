@@ -114,7 +114,7 @@ def database_url(tmp_path: Path) -> Iterator[str]:
     where = {"host": fields["HOST"], "port": fields["PORT"] or None, "user": fields["USER"], "dbname": "postgres"}
     with psycopg.connect(**where, password=fields["PASSWORD"] or None, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
-        yield re.sub(r"/\w+(\?|$)", rf"/{name}\1", os.environ["DATABASE_URL"])
+        yield re.sub(r"/\w+(\?|$)", rf"/{name}\1", os.environ["DATABASE_URL"], count=1)
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
