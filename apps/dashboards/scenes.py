@@ -168,6 +168,8 @@ def change_of(now: float | None, before: float | None, label: str) -> Change:
     ratio = (now - before) / before
     if abs(ratio) < 0.005:
         return Change(f"as in {label}", "same")
+    if ratio >= 9:
+        return Change(f"{now / before:,.0f} times {label}", "up")
     return Change(f"{figures.percent_of_change(ratio)} against {label}", "up" if ratio > 0 else "down")
 
 
@@ -219,11 +221,12 @@ def token_kpi(scene: Scene, scope: str, now: Figures, before: Figures) -> Kpi:
     value = found.mg_per_1000_tokens
     if value is not None:
         earlier = queries.token_intensity(scene.organisation, scene.compared, scene.selection, scope)
-        decimals = 3 if value < 1_000 else 2
+        is_tiny = value < 1
+        text = f"{value * 1000:,.1f}" if is_tiny else f"{value / 1000:,.{3 if value < 1_000 else 2}f}"
         return Kpi(
             "Inference intensity",
-            f"{value / 1000:,.{decimals}f}" if value >= 1 else "< 0.001",
-            "g CO₂e/1k tokens",
+            text,
+            f"{'µg' if is_tiny else 'g'} CO₂e/1k tokens",
             title=INTENSITY_BOUNDARY,
             note="Facility energy of inference, location-based; idle not in it.",
             change=change_of(value, earlier.mg_per_1000_tokens, scene.compared_label),
