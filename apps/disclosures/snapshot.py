@@ -67,7 +67,7 @@ def collect(disclosure: Disclosure) -> Json:
             "slug": organisation.slug,
             "name": organisation.name,
             "claim_period": organisation.claim_period,
-            "market_allocation": organisation.market_allocation,
+            "market_allocation": "pro_rata",
             "vintage_window_months": organisation.vintage_window_months,
             "demo": organisation.is_demo,
         },

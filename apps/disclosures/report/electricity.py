@@ -195,8 +195,8 @@ def sites(snapshot: Mapping[str, Any], parts: Parts) -> None:
         ranking(rows, lambda row: row["site_name"] or row["site"], cells, total=total),
         notes=[
             "PUE: facility electricity divided by IT electricity over the quarter.",
-            "Coverage: mean over the site’s sources of the part of the quarter, from their first reading on, that their"
-            " readings cover.",
+            "Coverage: mean over the site’s sources of the time covered by readings, out of the time in which they were"
+            " expected.",
             "Quality: the weakest tier that makes up 5 % or more of the energy; see section 9.",
             ADDS_UP,
         ],

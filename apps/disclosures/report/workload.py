@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -253,6 +254,11 @@ def quality(snapshot: Mapping[str, Any], parts: Parts) -> None:
     _coverage(snapshot, parts)
 
 
+def _last_day(end: str) -> str:
+    """The day on which an interval that ends then still lay: one that ends at midnight ended the day before."""
+    return (datetime.fromisoformat(end) - timedelta(seconds=1)).isoformat()
+
+
 def _coverage(snapshot: Mapping[str, Any], parts: Parts) -> None:
     ordered = sorted(snapshot["sources"], key=lambda one: (not one["silent"], one["coverage_ppm"], one["source"]))
     shown, rest = (ordered, []) if len(ordered) <= 26 else (ordered[:25], ordered[25:])
@@ -262,7 +268,7 @@ def _coverage(snapshot: Mapping[str, Any], parts: Parts) -> None:
                 one["source"],
                 one["site"] or "Unassigned",
                 short_date(one["first_reading"]),
-                short_date(one["last_reading"]),
+                short_date(_last_day(one["last_reading"])),
                 share(one["coverage_ppm"], 1_000_000),
                 "Silent" if one["silent"] else "",
                 number(Decimal(one["overlap_ms"]) / 3_600_000, 1) if one["overlap_ms"] else "",
@@ -281,7 +287,7 @@ def _coverage(snapshot: Mapping[str, Any], parts: Parts) -> None:
             Column("Site", is_text=True),
             Column("First reading", is_text=True),
             Column("Last reading", is_text=True),
-            Column("Coverage", "% of the quarter"),
+            Column("Coverage", "% of time expected"),
             Column("State", is_text=True),
             Column("Overlap", "h"),
         ],
