@@ -102,12 +102,13 @@ def remembered(context: IntakeContext) -> Answer | None:
     """
     if context.idempotency_key is None:
         return None
-    found = (
-        Receipt.objects.of(context.organisation_id)
-        .filter(idempotency_key=context.idempotency_key)
-        .values_list("body_digest", "answer_status", "answer")
-        .first()
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT body_digest, answer_status, answer FROM telemetry_receipt"
+            " WHERE organisation_id = %s AND idempotency_key = %s",
+            [context.organisation_id, context.idempotency_key],
+        )
+        found = cursor.fetchone()
     if found is None:
         return None
     digest, status, answer = found
@@ -150,7 +151,7 @@ def _attempt(batch: SampleBatch, context: IntakeContext, writer: bulk.Writer) ->
     outcome = _Outcome(errors=list(batch.errors))
     batch = _without_faulty_namings(batch, resolution, outcome)
     try:
-        with transaction.atomic():
+        with writer.turn(), transaction.atomic():
             answer = _write(batch, resolution, context, writer, outcome)
             if context.dry_run:
                 raise _DryRunOverError(answer)

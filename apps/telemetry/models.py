@@ -135,17 +135,25 @@ class NamingVersion(models.Model):
 class AbstractReading(models.Model):
     """Energy over one interval. Times in milliseconds since the epoch, UTC, half-open."""
 
-    organisation = models.ForeignKey(Organisation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     start_ms = models.BigIntegerField()
-    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    source = models.ForeignKey(
+        Source, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     end_ms = models.BigIntegerField()
-    attribution = models.ForeignKey(Attribution, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    attribution = models.ForeignKey(
+        Attribution, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     energy_microwatt_hours = models.BigIntegerField()
     tokens = models.BigIntegerField(null=True)
     requests = models.BigIntegerField(null=True)
     samples = models.BigIntegerField(null=True)
     milli_epochs = models.BigIntegerField(null=True)
-    receipt = models.ForeignKey(Receipt, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    receipt = models.ForeignKey(
+        Receipt, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
 
     class Meta:
         abstract = True
@@ -190,9 +198,13 @@ class SupersededReading(AbstractReading):
 class ReadingNote(models.Model):
     """``external_id`` and ``tags`` of a reading, kept apart because most readings have none."""
 
-    organisation = models.ForeignKey(Organisation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     start_ms = models.BigIntegerField()
-    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    source = models.ForeignKey(
+        Source, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     end_ms = models.BigIntegerField()
     external_id = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=dict)
@@ -206,7 +218,9 @@ class DirtyHour(models.Model):
     before it read the readings, so a mark that arrives meanwhile survives it.
     """
 
-    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
     hour = models.IntegerField(help_text="hours since the epoch")
     marked_at = models.DateTimeField(default=timezone.now)
 

@@ -6,6 +6,7 @@ run inside a transaction, except ``prepare``, which must run before it.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +51,9 @@ Stored = dict[Key, tuple[int | None, ...]]
 class Writer(Protocol):
     def prepare(self, start_ms: Int64Array) -> None:
         """Make sure that readings beginning at these times have a place to be stored. Outside a transaction."""
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Around the transaction: wait for other writers where the database has only one."""
 
     def insert(self, rows: ReadingRows) -> int:
         """Store the rows whose key is free; the number stored."""

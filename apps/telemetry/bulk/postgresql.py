@@ -5,6 +5,7 @@ Both are laid out by NumPy as whole blocks of big-endian integers, so that no Py
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -81,6 +82,10 @@ class PostgresqlWriter:
                 )
             if not connection.in_atomic_block:
                 _staged.add(raw)
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Writers do not wait for each other."""
+        return nullcontext()
 
     def insert(self, rows: ReadingRows) -> int:
         with connection.wrap_database_errors, _cursor() as cursor:
