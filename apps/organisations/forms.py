@@ -41,11 +41,6 @@ class SettingsForm(forms.Form):
         choices=Organisation.ClaimPeriod,
         help_text="Over which time bought instruments are matched with consumption.",
     )
-    market_allocation = forms.ChoiceField(
-        label="Market-based allocation",
-        choices=Organisation.MarketAllocation,
-        help_text="How the market-based figure is shared among teams and models.",
-    )
     vintage_window_months = forms.IntegerField(
         label="Vintage window [months]",
         min_value=1,

@@ -17,14 +17,9 @@ class Organisation(models.Model):
         QUARTER = "quarter", "Quarter"
         YEAR = "year", "Year (interim figures are provisional)"
 
-    class MarketAllocation(models.TextChoices):
-        PRO_RATA = "pro_rata", "Pro rata by energy in the same market and period"
-        EARMARKED = "earmarked", "Earmarked instruments first, the rest pro rata"
-
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     claim_period = models.CharField(max_length=10, choices=ClaimPeriod, default=ClaimPeriod.QUARTER)
-    market_allocation = models.CharField(max_length=10, choices=MarketAllocation, default=MarketAllocation.PRO_RATA)
     vintage_window_months = models.PositiveSmallIntegerField(default=12)
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

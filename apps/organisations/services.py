@@ -23,7 +23,7 @@ from apps.organisations.authentication import new_key
 from apps.organisations.mail import send_invitation
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Scope, Team
 
-SETTINGS = ("name", "claim_period", "market_allocation", "vintage_window_months")
+SETTINGS = ("name", "claim_period", "vintage_window_months")
 
 
 def save_valid(instance: models.Model) -> None:
@@ -85,7 +85,6 @@ def update_organisation(
     actor: str,
     name: str,
     claim_period: str,
-    market_allocation: str,
     vintage_window_months: int,
 ) -> Organisation:
     """Change the settings. What decides market-based figures makes the accounts look again.
@@ -96,7 +95,6 @@ def update_organisation(
     before = {field: getattr(organisation, field) for field in SETTINGS}
     organisation.name = name.strip()
     organisation.claim_period = claim_period
-    organisation.market_allocation = market_allocation
     organisation.vintage_window_months = vintage_window_months
     if not 0 < vintage_window_months <= 60:
         raise ValidationError({"vintage_window_months": "Expected 1 to 60 months."})

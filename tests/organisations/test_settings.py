@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from apps.audit.models import AuditEvent
 from apps.core.signals import inputs_changed
@@ -125,7 +126,6 @@ def test_settings_that_change_figures_make_the_accounts_look_again(
     chosen = {
         "name": "Acme AI",
         "claim_period": "year",
-        "market_allocation": "pro_rata",
         "vintage_window_months": "12",
     }
     try:
@@ -153,3 +153,14 @@ def test_the_switcher_offers_a_persons_own_organisations_only(
     page = client.get("/o/acme/settings/").content.decode()
     assert 'href="/o/rival/"' in page
     assert "Third Party" not in page
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_it_lets_the_demos_people_in_only_where_the_portal_is_a_demonstration(
+    demo: bool, client: Client, make_person: MakePerson, organisation: Organisation, settings: Settings
+) -> None:
+    settings.DEMO = demo
+    Organisation.objects.filter(pk=organisation.pk).update(is_demo=True)
+    person = make_person(Role.OFFICER)
+    client.post("/accounts/login/", {"login": person.email, "password": "a long enough password"})
+    assert ("_auth_user_id" in client.session) is demo

@@ -23,7 +23,6 @@ class Migration(migrations.Migration):
                 ('slug', models.SlugField(unique=True)),
                 ('name', models.CharField(max_length=120)),
                 ('claim_period', models.CharField(choices=[('quarter', 'Quarter'), ('year', 'Year (interim figures are provisional)')], default='quarter', max_length=10)),
-                ('market_allocation', models.CharField(choices=[('pro_rata', 'Pro rata by energy in the same market and period'), ('earmarked', 'Earmarked instruments first, the rest pro rata')], default='pro_rata', max_length=10)),
                 ('vintage_window_months', models.PositiveSmallIntegerField(default=12)),
                 ('is_demo', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
