@@ -7,6 +7,8 @@ does not depend on how much there is.
 
 from __future__ import annotations
 
+from sqlite3 import sqlite_version_info
+
 from django.db import connection, transaction
 
 from apps.accounting import locks
@@ -117,7 +119,7 @@ posted AS (
 account_hour AS (
     SELECT hour, account_id, {_sums(_COLUMNS)} FROM posted GROUP BY hour, account_id
 ),
-measured AS (
+measured AS {{once}} (
     SELECT hour, account_id, rate.id AS rate_id, boundary, pue_ppm, factor_ug_per_kwh,
            (energy + 500) / 1000 AS milliwatt_hours, tokens, requests, covered, readings
     FROM account_hour
@@ -125,7 +127,7 @@ measured AS (
     LEFT JOIN accounting_locationrate rate
         ON rate.site_id = account.site_id AND rate.first_hour <= hour AND hour < rate.end_hour
 ),
-powered AS (
+powered AS {{once}} (
     SELECT hour, account_id, rate_id, factor_ug_per_kwh, tokens, requests, covered, readings,
            CASE WHEN boundary = {Boundary.FACILITY.value} AND pue_ppm IS NOT NULL
                 THEN {divided_by_ppm("milliwatt_hours", "pue_ppm")} ELSE milliwatt_hours END AS it,
@@ -208,12 +210,14 @@ def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
     }
     # Without statistics SQLite takes the primary key and reads 31 days to find the few readings that cross an hour.
     spanning = _SPANNING_ROWS.format(index="INDEXED BY reading_spanning" if connection.vendor == "sqlite" else "")
-    pieces = {"crossing": "", "pieces": ""}
+    # Kept apart, because a planner that merges the steps works out every formula once for each mention of its result.
+    once = "MATERIALIZED" if connection.vendor == "postgresql" or sqlite_version_info >= (3, 35) else ""
+    pieces = {"crossing": "", "pieces": "", "once": once}
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT 1 {spanning} LIMIT 1", parameters)
         if cursor.fetchone():
             hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
             crossing = _CROSSING.format(hours=hours, spanning=spanning)
-            pieces = {"crossing": crossing, "pieces": _PIECES}
+            pieces |= {"crossing": crossing, "pieces": _PIECES}
         cursor.execute(_DELETE_HOURS, [organisation_id, first_hour, end_hour])
         cursor.execute(_INSERT_HOURS.format(**pieces), parameters)
