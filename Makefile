@@ -9,12 +9,14 @@
 #
 # PYTHON chooses the interpreter: PYTHON=python3.12 make run
 
-PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
-	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+ifndef PYTHON
+PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do $$name -c \
+	'import sys; print(sys.executable) if sys.version_info >= (3, 11) else sys.exit(1)' 2>/dev/null && break; done)
+endif
 VENV_PYTHON := .venv/bin/python
 TESTS ?=
 
-.PHONY: run test lint bench lock clean base dev
+.PHONY: run test lint bench lock clean base dev python
 .DEFAULT_GOAL := run
 
 run: export ESGPORTAL_DEMO = 1
@@ -37,16 +39,13 @@ bench: dev
 	@exec $(VENV_PYTHON) -m bench
 
 base: python
-	@$(PYTHON) requirements/system.py pango
-	@$(PYTHON) requirements/install.py base
+	@$(PYTHON) requirements/install.py base pango
 
 dev: python
-	@$(PYTHON) requirements/system.py pango
-	@$(PYTHON) requirements/install.py dev
+	@$(PYTHON) requirements/install.py dev pango chromium poppler redis
 
-.PHONY: python
 python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found. Try: make PYTHON=/path/to/python3.12"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found. Try: make PYTHON=/path/to/python3.12"; exit 1; }
 
 lock: dev
 	$(VENV_PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

