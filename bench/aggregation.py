@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 
 from bench import portal
-from bench.harness import Goal, note, report, seconds
+from bench.harness import Goal, note, peak_mib, report, seconds
 
 HOURS = 92 * 24  # one quarter
 PER_HOUR = 24  # readings of a device in an hour: 150 s each; 200 devices x 2,208 h x 24 = 10.6 million
@@ -58,8 +57,7 @@ def settle(organisation_id: int) -> None:
     from apps.accounting import services
 
     elapsed = seconds(lambda: services.settle(organisation_id))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": elapsed, "peak_mib": peak}))
+    print(json.dumps({"seconds": elapsed, "peak_mib": peak_mib()}))
 
 
 def main() -> None:

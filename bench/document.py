@@ -24,12 +24,13 @@ P2 = Goal("P2", "Plotly's write_image for each chart + WeasyPrint / the same doc
 P3 = Goal("P3", "peak memory of the process that sets the pages [MiB]", 200, 150, False)
 
 CHILD = """
-import json, resource, sys
+import json, sys
 from datetime import datetime
 from apps.disclosures.pdf import render_pdf
+from bench.harness import peak_mib
 order = json.load(sys.stdin)
 pdf = render_pdf(order["html"], order["evidence"], datetime.fromisoformat(order["collected_at"]))
-print(json.dumps({"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "bytes": len(pdf)}))
+print(json.dumps({"peak_mib": peak_mib(), "bytes": len(pdf)}))
 """
 
 

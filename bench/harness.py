@@ -76,6 +76,17 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def peak_mib() -> float:
+    """Peak memory of this process [MiB]. Linux hands ``ru_maxrss`` down to what a process starts, but not this."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
+
+
 # --- Surroundings ---------------------------------------------------------------------------------------------------
 
 
