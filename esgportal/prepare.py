@@ -80,10 +80,10 @@ def demo() -> None:
     say("")
     say("Post a first reading:")
     say("")
-    say(f"  curl -X POST {url}/api/v1/samples -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\")
+    say(f"  curl -sS {url}/api/v1/samples -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\")
     say(
         f'    -d \'[{{"source":"my-node/gpu0","start":"{start:%Y-%m-%dT%H:%M:%SZ}","end":"{end:%Y-%m-%dT%H:%M:%SZ}",'
-        '"energy_wh":350,"boundary":"accelerator","model":"my-model","kind":"training"}]\''
+        '"energy_wh":350,"site":"fra1","boundary":"accelerator","model":"my-model","kind":"training"}]\''
     )
     say("")
 
