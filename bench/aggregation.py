@@ -63,7 +63,7 @@ def settle(organisation_id: int) -> None:
 def main() -> None:
     portal.setup()
     portal.load_reference_data()
-    from django.db import connection
+    from django.db import connection, transaction
 
     from apps.accounting import services
     from apps.accounting.models import LedgerHour
@@ -93,11 +93,18 @@ def main() -> None:
         cursor.execute("SET work_mem = '256MB'")
 
     def bare(hours: int) -> float:
+        """Replace so many hours in a table that holds the quarter, as a rebuild has to: delete, sum, insert, commit."""
+        end_hour = first_hour + hours
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE bare")
-            return seconds(
-                lambda: cursor.execute(BARE, [organisation_id, portal.START_MS, portal.START_MS + hours * 3_600_000])
-            )
+
+            def replace() -> None:
+                with transaction.atomic():
+                    cursor.execute("DELETE FROM bare WHERE hour >= %s AND hour < %s", [first_hour, end_hour])
+                    cursor.execute(BARE, [organisation_id, portal.START_MS, end_hour * 3_600_000])
+
+            return seconds(replace)
+
+    bare(HOURS)
 
     # The first settle makes accounts and rates, which are made once; it also warms the table.
     note("first settle")

@@ -61,7 +61,7 @@ def main() -> None:
         )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-    client = Client(headers={"Authorization": f"Bearer {key}"})
+    client = Client(SERVER_NAME="localhost", headers={"Authorization": f"Bearer {key}"})
     path = "/api/v1/emissions?from=2025-01-01&to=2026-01-01&group_by=month,team"
 
     def ask() -> None:

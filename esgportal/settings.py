@@ -183,6 +183,9 @@ else:
         }
     }
 
+# Over how many database connections one settling rebuilds many days (PostgreSQL; SQLite has one writer).
+SETTLE_CONNECTIONS = env.int("SETTLE_CONNECTIONS", default=2)
+
 CELERY_TASK_IGNORE_RESULT = True  # what a task achieved stands in the database
 CELERY_TASK_ACKS_LATE = True  # a killed worker's message is delivered again; every task is safe to run twice
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

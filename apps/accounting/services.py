@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from django.conf import settings
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
@@ -15,6 +18,7 @@ from apps.organisations.models import Organisation
 from apps.telemetry.models import DirtyHour
 
 _LOCKED_PAUSE_S = 0.05  # between looks at days that another worker holds
+_SHARED_FROM_DAYS = 4  # so many dirty days are rebuilt over several connections
 
 Progress = Callable[[str], None]
 
@@ -45,7 +49,7 @@ def _settle(organisation_id: int, wait: bool, progress: Progress) -> int:
     accounts.post_new(organisation_id)
     rebuilt = 0
     while days := _dirty_days(organisation_id):
-        hours = [_rebuild(organisation_id, day) for day in days]
+        hours = _rebuild_all(organisation_id, days)
         rebuilt += sum(done or 0 for done in hours)
         market.refresh_rebuilt(organisation_id)
         progress(f"{rebuilt} hours rebuilt")
@@ -58,6 +62,30 @@ def _settle(organisation_id: int, wait: bool, progress: Progress) -> int:
     if changed or rebuilt:
         LedgerState.objects.filter(pk=organisation_id).update(last_settled_at=timezone.now())
     return rebuilt
+
+
+def _rebuild_all(organisation_id: int, days: list[int]) -> list[int | None]:
+    """Rebuild days one after the other; many of them over several connections, which days do not contend for.
+
+    The work is the database's: a thread waits for it. SQLite has one writer, and inside somebody's transaction another
+    connection would not see what is to be rebuilt.
+    """
+    rebuild = partial(_rebuild, organisation_id)
+    connections = settings.SETTLE_CONNECTIONS if connection.vendor == "postgresql" else 1
+    if connections < 2 or len(days) < _SHARED_FROM_DAYS or connection.in_atomic_block:
+        return [rebuild(day) for day in days]
+    with ThreadPoolExecutor(connections) as pool:
+        # A stretch each, not every other day: neighbouring days share pages of readings and ledger.
+        size = -(-len(days) // connections)
+        stretches = [days[i : i + size] for i in range(0, len(days), size)]
+        return [hours for stretch in pool.map(partial(_rebuild_stretch, rebuild), stretches) for hours in stretch]
+
+
+def _rebuild_stretch(rebuild: Callable[[int], int | None], days: list[int]) -> list[int | None]:
+    try:
+        return [rebuild(day) for day in days]
+    finally:
+        connection.close()  # this thread's own
 
 
 def _rebuild(organisation_id: int, day: int) -> int | None:
