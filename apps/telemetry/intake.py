@@ -178,7 +178,7 @@ def _write(
     writer: bulk.Writer,
     outcome: _Outcome,
 ) -> Answer:
-    resolution.create_missing()
+    resolution.create_missing(batch.naming_codes)
     ids = np.array([pair or (0, 0) for pair in resolution.ids], dtype=np.int64).reshape(-1, 2)[batch.naming_codes]
     batch, ids = _sorted_and_distinct(batch, ids, outcome)
     outcome.accepted = len(batch)

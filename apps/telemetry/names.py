@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from django.db import connection, transaction
 from django.db.models import Model
 from django.db.models.signals import post_migrate
@@ -26,7 +27,7 @@ from django.utils.text import slugify
 from apps.core.units import PPM, largest_remainder
 from apps.organisations.models import Team
 from apps.sites.models import Site
-from apps.telemetry.batch import Naming
+from apps.telemetry.batch import Int64Array, Naming
 from apps.telemetry.models import (
     Attribution,
     AttributionShare,
@@ -107,9 +108,11 @@ class Resolution:
     faults: dict[int, list[Fault]]
     sites: dict[str, int] = field(default_factory=dict)
 
-    def create_missing(self) -> None:
-        """Create what the remaining namings name. Inside the transaction of the intake; safe beside others."""
-        missing = [i for i, ids in enumerate(self.ids) if ids is None and i not in self.faults]
+    def create_missing(self, naming_codes: Int64Array) -> None:
+        """Create what the namings of these rows name. Inside the transaction of the intake; safe beside others."""
+        if None not in self.ids:
+            return
+        missing = [i for i in np.unique(naming_codes).tolist() if self.ids[i] is None]
         if not missing:
             return
         namings = [self.namings[i] for i in missing]

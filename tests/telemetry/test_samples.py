@@ -92,6 +92,16 @@ def test_words_are_interned_once(post: Post, organisation: Organisation, team: T
     assert Source.unscoped.get(name="other").site == site
 
 
+def test_rejected_rows_leave_no_names(post: Post) -> None:
+    bad = {"model": "m", "team": "t", "workload": "w"}
+    rows = [row(), row(**bad, source="b", end="2026-07-01T08:00:00Z"), row(**bad, source="c", site="nowhere")]
+    assert post(rows).json()["rejected"] == 2
+    assert list(Source.unscoped.values_list("name", flat=True)) == ["node-17/gpu0"]
+    assert not AIModel.unscoped.exists()
+    assert not TeamName.unscoped.exists()
+    assert not Workload.unscoped.exists()
+
+
 def test_models_whose_slugs_would_clash_are_kept_apart(post: Post) -> None:
     post([row(model="GPT 4"), row(source="b", model="gpt-4"), row(source="c", model="???"), row(source="d", model="!")])
     assert set(AIModel.unscoped.values_list("name", flat=True)) == {"GPT 4", "gpt-4", "???", "!"}
