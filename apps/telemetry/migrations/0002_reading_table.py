@@ -7,18 +7,20 @@ import django.db.models.deletion
 import django.db.models.expressions
 from django.db import migrations, models
 
+# Wide columns first and ids of four bytes, so that PostgreSQL pads as little as it can: 8 bytes a row. Receipts, one
+# a request, may pass two thousand million; organisations, sources and attributions will not.
 COLUMNS = """
-    organisation_id bigint NOT NULL,
     start_ms bigint NOT NULL,
-    source_id bigint NOT NULL,
     end_ms bigint NOT NULL,
-    attribution_id bigint NOT NULL,
     energy_microwatt_hours bigint NOT NULL,
+    receipt_id bigint NOT NULL,
+    organisation_id integer NOT NULL,
+    source_id integer NOT NULL,
+    attribution_id integer NOT NULL,
     tokens bigint,
     requests bigint,
     samples bigint,
     milli_epochs bigint,
-    receipt_id bigint NOT NULL,
     PRIMARY KEY (organisation_id, start_ms, source_id, end_ms)
 """
 SPANNING = """
