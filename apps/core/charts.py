@@ -43,7 +43,14 @@ class Chart:
     @property
     def has_values(self) -> bool:
         """Whether there is anything to draw."""
-        return any(value for trace in self.figure["data"] for value in trace["y"])
+        return any(
+            value for trace in self.figure["data"] for value in trace["x" if trace.get("orientation") == "h" else "y"]
+        )
+
+    @property
+    def height(self) -> int:
+        """The space [px] that the drawing wants; 0 for the page's usual height."""
+        return int(self.figure["layout"].get("height", 0))
 
     @property
     def data_id(self) -> str:
@@ -95,6 +102,45 @@ def paired_bars(labels: Sequence[str], series: Sequence[Series], unit: str, deci
             trace["cliponaxis"] = False
         traces.append(trace)
     return {"data": traces, "layout": _layout(unit, barmode="group", bargap=0.35, bargroupgap=0.08)}
+
+
+def ranked_bars(
+    labels: Sequence[str], series: Sequence[Series], unit: str, *, stacked: bool, texts: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """Things below each other, largest first: each with a bar per series, or with one bar made of all of them.
+
+    ``texts`` stand at the ends of the bars, one row of them per series; of a stack there is one row, for the whole.
+    """
+    positions = list(range(len(labels)))
+    traces = []
+    for index, each in enumerate(series):
+        trace = _bar(each, [], unit) | {
+            "orientation": "h",
+            "x": list(each.values),
+            "y": positions,
+            "hovertext": list(labels),
+            "hovertemplate": f"%{{hovertext}}<br>{each.name}: <b>%{{x:,.3~f}}</b> {unit}<extra></extra>",
+        }
+        if not stacked:
+            trace |= {"text": list(texts[index]), "textposition": "outside", "cliponaxis": False}
+        traces.append(trace)
+    ends = [sum(each.values[position] or 0.0 for each in series) for position in positions]
+    at_the_end = {"showarrow": False, "xanchor": "left", "xshift": 2}
+    notes = [
+        {"x": end, "y": y, "text": text, **at_the_end} for y, end, text in zip(positions, ends, texts[0], strict=True)
+    ]
+    return {
+        "data": traces,
+        "layout": {
+            "xaxis": {"rangemode": "tozero", "nticks": 6},
+            "yaxis": {"tickmode": "array", "tickvals": positions, "ticktext": list(labels), "autorange": "reversed"},
+            "showlegend": False,
+            "barmode": "stack" if stacked else "group",
+            "bargap": 0.4 if stacked else 0.3,
+            "height": (28 if stacked else 38) * len(labels) + 48,
+            "annotations": notes if stacked else [],
+        },
+    }
 
 
 def line(labels: Sequence[str], series: Sequence[Series], unit: str) -> dict[str, Any]:

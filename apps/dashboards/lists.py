@@ -10,7 +10,7 @@ import pandas as pd
 from apps.core import figures
 from apps.core.filters import SCOPES
 from apps.core.tables import Cell, Chip, Column, Table
-from apps.dashboards import overview, panels, queries
+from apps.dashboards import comparisons, overview, panels, queries
 from apps.dashboards.panels import DIMENSIONS, KIND_LABELS, Dimension, Extra, Ranking, ranking_table
 from apps.dashboards.queries import Figures
 from apps.dashboards.scenes import INTENSITY_BOUNDARY, Scene
@@ -24,6 +24,7 @@ class List:
     title: str
     lead: str
     group_by: tuple[str, ...]
+    chart_by: tuple[str, ...]  # the grouping behind the chart's figures
 
     @property
     def route(self) -> str:
@@ -31,12 +32,19 @@ class List:
 
 
 LISTS = {
-    "team": List(DIMENSIONS["team"], "Teams", "What each team's work used and emitted.", ("team",)),
-    "model": List(DIMENSIONS["model"], "Models", "What training and serving each model used and emitted.", ("model",)),
+    "team": List(DIMENSIONS["team"], "Teams", "What each team's work used and emitted.", ("team",), ("team",)),
+    "model": List(
+        DIMENSIONS["model"],
+        "Models",
+        "What training and serving each model used and emitted.",
+        ("model",),
+        ("model", "kind"),
+    ),
     "site": List(
         DIMENSIONS["site"],
         "Sites",
         "Where the electricity was used, under whose control and on which grid.",
+        ("site",),
         ("site",),
     ),
     "workload": List(
@@ -44,6 +52,7 @@ LISTS = {
         "Workloads",
         "Training runs, inference services and other jobs.",
         ("workload", "model", "team", "kind"),
+        ("workload", "kind"),
     ),
 }
 
@@ -103,6 +112,7 @@ def page(scene: Scene, shape: List) -> dict[str, Any]:
         "csv_url": "?" + scene.filters.query(format="csv"),
         "api_call": scene.api_call(*shape.group_by),
         "pages": None,
+        "chart": None,
     }
     makers = {"site": _site_table, "model": _model_table, "team": _team_table, "workload": _workload_table}
     return context | makers[name](scene, shape, total)
@@ -137,7 +147,10 @@ def _team_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, A
         (share,),
         total=total,
     )
-    return {"table": ranking_table(frame, ranking, scene.filters)}
+    return {
+        "table": ranking_table(frame, ranking, scene.filters),
+        "chart": comparisons.methods(scene, shape.dimension, frame, total),
+    }
 
 
 def _model_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, Any]:
@@ -157,7 +170,10 @@ def _model_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, 
         (_energy_extra(frame, "training", "Training"), _energy_extra(frame, "inference", "Inference"), _token_extra()),
         total=total,
     )
-    return {"table": ranking_table(frame, ranking, scene.filters)}
+    return {
+        "table": ranking_table(frame, ranking, scene.filters),
+        "chart": comparisons.energy_of_models(scene, frame, total),
+    }
 
 
 def _workload_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, Any]:
@@ -202,6 +218,7 @@ def _workload_table(scene: Scene, shape: List, total: Figures | None) -> dict[st
     query = scene.filters.query
     return {
         "table": table,
+        "chart": comparisons.energy_of_workloads(scene, frame, total if not search else None) if number == 1 else None,
         "pages": {
             "number": number,
             "count": page_count,
@@ -256,5 +273,6 @@ def _site_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, A
     ranking = Ranking(shape.dimension, _caption(scene, shape), link, chips, extras, total=total)
     return {
         "table": ranking_table(frame, ranking, scene.filters),
+        "chart": comparisons.methods(scene, shape.dimension, frame, total),
         "quiet_sites": [(found.site, scene.link("site", found.site.code)) for found in quiet],
     }

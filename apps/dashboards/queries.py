@@ -24,6 +24,7 @@ from apps.sites.models import PuePeriod, Site
 from apps.telemetry.models import Attribution, Boundary, Source, TeamName
 from apps.workloads.models import AIModel, Provenance, Workload
 
+BY_KIND = ("training", "inference", "idle")  # groups of kinds that a model's energy is told apart by
 Selection = Mapping[str, tuple[str, ...]]
 
 
@@ -175,7 +176,8 @@ def breakdown(
 def model_breakdown(organisation: Organisation, window: Window, selection: Selection, scope: str) -> pd.DataFrame:
     """One row per model and scope: the ledger's columns, the energy by kind, and what inference emitted per token.
 
-    Further columns: ``training_milliwatt_hours``, ``inference_milliwatt_hours`` (facility energy) and
+    Further columns: ``training_milliwatt_hours``, ``inference_milliwatt_hours``, ``idle_milliwatt_hours`` (facility
+    energy; evaluation, data preparation and other work make up the rest) and
     ``mg_per_1000_tokens`` (location-based emissions of inference divided by its tokens; absent without tokens).
     """
     frame = breakdown(organisation, window, selection, scope, ("model",))
@@ -183,16 +185,16 @@ def model_breakdown(organisation: Organisation, window: Window, selection: Selec
     group = by_kind["kind"].map(lambda kind: KIND_GROUP.get(str(kind), "other"))
     parts: dict[tuple[Any, str], dict[str, Any]] = {}
     for row, name in zip(records(by_kind), group, strict=True):
-        part = parts.setdefault((row["model"], row["scope"]), {"training": 0, "inference": 0, "tokens": 0, "mg": 0})
-        if name in ("training", "inference"):
+        part = parts.setdefault((row["model"], row["scope"]), dict.fromkeys((*BY_KIND, "tokens", "mg"), 0))
+        if name in BY_KIND:
             part[name] += int(row["facility_energy_milliwatt_hours"])
         tokens, mg = whole(row["tokens"]), whole(row["location_mg"])
         if name == "inference" and tokens and mg is not None:
             part["tokens"] += tokens
             part["mg"] += mg
     found = [parts[row["model"], row["scope"]] for row in records(frame)]
-    frame["training_milliwatt_hours"] = [part["training"] for part in found]
-    frame["inference_milliwatt_hours"] = [part["inference"] for part in found]
+    for name in BY_KIND:
+        frame[f"{name}_milliwatt_hours"] = [part[name] for part in found]
     frame["mg_per_1000_tokens"] = [part["mg"] * 1000 / part["tokens"] if part["tokens"] else None for part in found]
     return frame
 

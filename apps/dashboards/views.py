@@ -57,10 +57,11 @@ def _list(request: PageRequest, name: str, *selects: str, search: bool = False) 
     scene = scene_of(request)
     shape = lists.LISTS[name]
     if request.GET.get("format") == "csv":
-        frame = queries.breakdown(
-            scene.organisation, scene.window, scene.selection, scene.filters.scope, shape.group_by
-        )
-        return frame_csv(scene, frame, shape.group_by, shape.route)
+        group_by = {"": shape.group_by, "largest": shape.chart_by}.get(request.GET.get("panel", ""))
+        if group_by is None:
+            raise Http404("The list has no such panel.")
+        frame = queries.breakdown(scene.organisation, scene.window, scene.selection, scene.filters.scope, group_by)
+        return frame_csv(scene, frame, group_by, shape.route)
     context = _frame(scene, *selects, "scope", search=search) | lists.page(scene, shape)
     return render(request, "dashboards/list.html", context)
 

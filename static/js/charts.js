@@ -23,6 +23,22 @@
     return value;
   };
 
+  // A name as plotly takes it: nothing in it is markup; on a narrow screen in two short lines.
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1).trimEnd()}…` : text);
+  const short = (text, narrow) => {
+    if (!narrow) return plain(cut(text, 44));
+    const length = 15;
+    const lines = [];
+    for (const word of text.split(" ")) {
+      const joined = lines.length ? `${lines.at(-1)} ${word}` : word;
+      if (lines.length && joined.length <= length) lines[lines.length - 1] = joined;
+      else lines.push(word);
+    }
+    const shown = lines.length > 2 ? [lines[0], cut(`${lines.slice(1).join(" ")}`, length)] : lines;
+    return shown.map((each) => plain(cut(each, length))).join("<br>");
+  };
+
   const draw = (chart) => {
     const source = JSON.parse(document.getElementById(chart.dataset.figure).textContent);
     const colours = Object.fromEntries(MEANINGS.map((name) => [name, token(`--data-${name}`)]));
@@ -33,22 +49,25 @@
         trace.marker.line = { color: paper, width: 0.5 };
         if (trace.marker.pattern) trace.marker.pattern.fgcolor = paper;
         if (trace.text) trace.textfont = { color: ink, size: 12 };
+        if (trace.hovertext) trace.hovertext = trace.hovertext.map(plain);
       }
     }
     const narrow = innerWidth < 640;
     const axis = { color: soft, gridcolor: rule, zerolinecolor: soft, linecolor: rule, automargin: true, fixedrange: true };
+    const names = figure.layout.yaxis.ticktext; // things below each other instead of times beside each other
+    if (names) figure.layout.yaxis.ticktext = names.map((name) => `${short(name, narrow)} `);
     const layout = {
+      height: narrow ? 240 : 288,
       ...figure.layout,
       font: { family: token("--font"), size: 12, color: ink },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 8, r: 8, t: 12, b: 8 },
-      height: narrow ? 240 : 288,
+      margin: { l: 8, r: names ? 48 : 8, t: names ? 4 : 12, b: 8 },
       hoverlabel: { bgcolor: paper, bordercolor: soft, font: { family: token("--font"), size: 14, color: ink } },
-      xaxis: { showgrid: false, tickangle: 0, nticks: narrow ? 5 : 14, ...figure.layout.xaxis, ...axis },
-      yaxis: { nticks: 5, tickformat: ",~r", ...figure.layout.yaxis, ...axis, zeroline: true },
+      xaxis: { tickangle: 0, nticks: narrow ? 5 : 14, ...figure.layout.xaxis, ...axis, showgrid: Boolean(names) },
+      yaxis: { nticks: 5, tickformat: ",~r", ...figure.layout.yaxis, ...axis, zeroline: !names, showgrid: !names },
     };
-    layout.xaxis.showgrid = false;
+    if (names) layout.xaxis = { ...layout.xaxis, tickformat: ",~r", zeroline: true, nticks: narrow ? 4 : 8 };
     layout.yaxis.title = undefined; // the unit stands above the chart, level and readable
     window.Plotly.react(chart, figure.data, layout, { ...CONFIG });
   };
@@ -79,7 +98,13 @@
         event.preventDefault();
       });
     }
-    show(box, window.Plotly ? "chart" : "table");
+    show(box, "chart");
+  }
+  // The library is large. Until it is here the tabs work already, and where it never comes the tables stand.
+  const library = document.querySelector("script[data-plotly]");
+  if (!window.Plotly && library) {
+    library.addEventListener("load", () => (window.Plotly ? redraw() : boxes.forEach((box) => show(box, "table"))));
+    library.addEventListener("error", () => boxes.forEach((box) => show(box, "table")));
   }
   const redraw = () => {
     for (const box of boxes) if (box.dataset.view === "chart" && window.Plotly) draw(box.querySelector(".chart"));

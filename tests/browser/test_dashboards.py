@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.core.middleware import CONTENT_SECURITY_POLICY
+from apps.organisations.models import Organisation, Team
 from apps.workloads.models import Workload
 
 PAGES = ("", "teams/", "models/", "sites/", "workloads/", "teams/assistant/", "models/atlas-7b/", "sites/fra1/")
@@ -56,14 +57,42 @@ def test_a_chart_turns_into_its_table_by_keyboard(page: Page, home: str) -> None
     expect(box.locator(".chart")).to_be_visible()
 
 
+def test_a_page_is_of_use_before_the_chart_library_has_come(page: Page, home: str) -> None:
+    held: list[Any] = []
+    page.route("**/plotly*.js", lambda route: held.append(route))
+    page.goto(home + "teams/", wait_until="commit")
+    expect(page.locator("#list tr.total")).to_contain_text("Total")
+    expect(page.locator("#largest .chart")).to_be_visible()
+    page.locator("#largest").get_by_role("tab", name="Table").click()
+    expect(page.locator("#largest table")).to_contain_text("Assistant")
+    page.locator("#largest").get_by_role("tab", name="Chart").click()
+    assert page.locator(".chart .main-svg").count() == 0
+    held[0].continue_()
+    expect(page.locator("#largest .chart .main-svg").first).to_be_visible()
+
+
+def test_without_the_chart_library_the_tables_stand(page: Page, home: str) -> None:
+    page.route("**/plotly*.js", lambda route: route.fulfill(status=200, body=""))
+    page.goto(home, wait_until="networkidle")
+    expect(page.locator("#methods table")).to_be_visible()
+    expect(page.locator("#methods .chart")).to_be_hidden()
+
+
+def test_a_name_is_never_markup_in_a_chart(page: Page, home: str, organisation: Organisation) -> None:
+    Team.objects.of(organisation).filter(slug="assistant").update(name="<b>A</b> & <i>a very long name</i> of a team")
+    page.goto(home + "teams/", wait_until="networkidle")
+    drawn(page)
+    expect(page.locator("#largest .ytick").first).to_contain_text("<b>A</b> & <i>a very long")
+
+
 def test_filters_go_through_the_address_and_come_back(page: Page, home: str) -> None:
     page.goto(home + "models/")
     page.get_by_label("Team", exact=True).select_option("research")
     page.get_by_role("button", name="Apply").click()
     expect(page).to_have_url(re.compile(r"models/\?period=2026-Q3&team=research$"))
     expect(page.get_by_label("Team", exact=True)).to_have_value("research")
-    expect(page.locator("table.figures tbody tr").first).to_contain_text("Atlas 70b")
-    assert page.locator("table.figures tbody tr").count() == 2
+    expect(page.locator("#list tbody tr").first).to_contain_text("Atlas 70b")
+    assert page.locator("#list tbody tr").count() == 2
     page.locator("thead").get_by_role("link", name="Location-based").first.click()
     expect(page.locator("th[aria-sort=descending]")).to_contain_text("Location-based")
     page.locator(".more-filters summary").click()
@@ -98,7 +127,8 @@ def test_everything_but_the_charts_works_without_a_script(
     page.get_by_role("navigation", name="Main (narrow)").get_by_role("link", name="Models", exact=True).click()
     page.get_by_label("Site", exact=True).select_option("dub2")
     page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_role("table")).to_contain_text("Embed large")
+    expect(page.locator("#list table")).to_contain_text("Embed large")
+    expect(page.locator("#largest table")).to_contain_text("Embed large")
     plain.close()
 
 
