@@ -164,9 +164,17 @@ def wait_for(port: int, process: subprocess.Popen[bytes], limit: float = 60.0, p
 
 
 def post_all(
-    port: int, path: str, bodies: Sequence[bytes], headers: dict[str, str], connections: int = 4
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    headers: dict[str, str],
+    connections: int = 4,
+    own_headers: Sequence[dict[str, str]] | None = None,
 ) -> tuple[float, list[int]]:
-    """Send every body once over some connections; seconds from the first to the last answer, and the statuses."""
+    """Send every body once over some connections; seconds from the first to the last answer, and the statuses.
+
+    ``own_headers``: what each body carries besides ``headers``.
+    """
     todo = iter(list(enumerate(bodies)))
     lock = threading.Lock()
     statuses = [0] * len(bodies)
@@ -179,7 +187,8 @@ def post_all(
             if item is None:
                 break
             index, body = item
-            connection.request("POST", path, body, headers)
+            own = own_headers[index] if own_headers else {}
+            connection.request("POST", path, body, headers | own)
             response = connection.getresponse()
             response.read()
             statuses[index] = response.status
