@@ -97,9 +97,17 @@ def parse_dates(start: str, end: str) -> Period:
     return Period("", window, Window(window.start - (window.end - window.start), window.start), "the days before")
 
 
-def default_period(last_reading: datetime | None) -> Period:
-    """The quarter of the latest reading; with none, the present quarter."""
-    return parse_period(str(_quarter_before(last_reading or datetime.now(UTC))))
+def present_quarter() -> Quarter:
+    """The quarter that runs now, UTC."""
+    return Quarter.of(datetime.now(UTC).date())
+
+
+def default_period(last_ended: datetime | None) -> Period:
+    """The latest ended quarter with readings, of which ``last_ended`` is the last; with none, the present quarter.
+
+    The first reading of a new quarter would else put a page of nearly nothing in the place of a full one.
+    """
+    return parse_period(str(_quarter_before(last_ended) if last_ended else present_quarter()))
 
 
 def _quarter_before(end: datetime) -> Quarter:
@@ -182,8 +190,11 @@ class Filters:
         return urlencode(pairs, safe=",")
 
 
-def parse_filters(parameters: QueryDict, last_reading: datetime | None) -> Filters:
-    """The filters of a query string. What cannot be read is left out and named in ``errors``, never a 500."""
+def parse_filters(parameters: QueryDict, last_ended: datetime | None) -> Filters:
+    """The filters of a query string; without a period that of :func:`default_period`.
+
+    What cannot be read is left out and named in ``errors``, never a 500.
+    """
     errors: list[str] = []
     period = None
     try:
@@ -202,7 +213,7 @@ def parse_filters(parameters: QueryDict, last_reading: datetime | None) -> Filte
         scope = "2"
     page = parameters.get("page", "1")
     return Filters(
-        period=period or default_period(last_reading),
+        period=period or default_period(last_ended),
         values={
             name: values
             for name in DIMENSIONS

@@ -15,10 +15,11 @@ import pandas as pd
 from django.db.models import Max, Min
 
 from apps.accounting import queries as ledger
-from apps.accounting.models import LocationRate, MarketRate
+from apps.accounting.models import LedgerDay, LocationRate, MarketRate
 from apps.core.figures import is_absent
+from apps.core.filters import present_quarter
 from apps.core.palette import KIND_GROUP
-from apps.core.windows import Quarter, Window, from_epoch_hour, midnight
+from apps.core.windows import Quarter, Window, epoch_day, from_epoch_day, from_epoch_hour, midnight
 from apps.organisations.models import Organisation, Team
 from apps.sites.models import PuePeriod, Site
 from apps.telemetry.models import Attribution, Boundary, Source, TeamName
@@ -95,14 +96,28 @@ def figures_of(row: Any) -> Figures:
 
 @dataclass(frozen=True, slots=True)
 class Span:
+    """``last_ended``: the end of the last reading, or of the last day with readings, of the quarters that are over."""
+
     first: datetime | None
     last: datetime | None
+    last_ended: datetime | None
 
 
 def reading_span(organisation: Organisation) -> Span:
     """From when to when there are readings."""
     found = Source.objects.of(organisation).aggregate(first=Min("first_reading_at"), last=Max("last_reading_at"))
-    return Span(found["first"], found["last"])
+    first, last = found["first"], found["last"]
+    running = present_quarter().window.start
+    last_ended = last
+    if last and last > running:
+        last_ended = _end_of_last_day(organisation, running) if first < running else None
+    return Span(first, last, last_ended)
+
+
+def _end_of_last_day(organisation: Organisation, before: datetime) -> datetime | None:
+    days = LedgerDay.objects.filter(organisation_id=organisation.pk, day__lt=epoch_day(before.date()))
+    last = days.aggregate(last=Max("day"))["last"]
+    return None if last is None else midnight(from_epoch_day(last + 1))
 
 
 def team_names(organisation: Organisation) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from apps.core import figures
 from apps.core.exports import csv_response
-from apps.core.filters import NONE, SCOPES, Filters, parse_filters, quarters_between
+from apps.core.filters import NONE, SCOPES, Filters, parse_filters, present_quarter, quarters_between
 from apps.core.windows import Window, midnight
 from apps.dashboards import queries
 from apps.dashboards.navigation import is_open_to, url_of
@@ -97,6 +97,17 @@ class Scene:
     def is_open(self) -> bool:
         return self.window.end > datetime.now(UTC)
 
+    @property
+    def running(self) -> str:
+        """The quarter that runs now, when it has readings and nothing of it is shown; else empty."""
+        quarter = present_quarter()
+        has_readings = self.span.last is not None and self.span.last > quarter.window.start
+        return str(quarter) if has_readings and self.window.end <= quarter.window.start else ""
+
+    @property
+    def running_url(self) -> str:
+        return "?" + self.filters.query(period=self.running)
+
     def link(self, route: str, *arguments: Any) -> str:
         """A page of the organisation with the same period; empty where the reader's role may not open it."""
         if not arguments:
@@ -126,7 +137,7 @@ class Scene:
 
 def scene_of(request: PageRequest, extra: dict[str, tuple[str, ...]] | None = None) -> Scene:
     span = queries.reading_span(request.organisation)
-    return Scene(request, request.organisation, span, parse_filters(request.GET, span.last), extra or {})
+    return Scene(request, request.organisation, span, parse_filters(request.GET, span.last_ended), extra or {})
 
 
 def choices_of(scene: Scene, *names: str, search: bool = False) -> Choices:

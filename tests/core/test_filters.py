@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from django.http import QueryDict
 
-from apps.core.filters import parse_filters, parse_period, quarters_between
+from apps.core.filters import default_period, parse_filters, parse_period, present_quarter, quarters_between
 from apps.core.windows import Window
 
 LAST = datetime(2026, 10, 1, tzinfo=UTC)
@@ -42,6 +42,11 @@ def test_what_is_no_period_is_named_and_the_latest_quarter_shown(text: str) -> N
 def test_a_reading_that_ends_at_midnight_belongs_to_the_quarter_before() -> None:
     assert parse_filters(QueryDict(""), LAST).period.text == "2026-Q3"
     assert quarters_between(moment("2026-04-01"), LAST) == ["2026-Q3", "2026-Q2"]
+
+
+def test_without_a_period_the_latest_ended_quarter_is_shown_and_with_none_the_present_one() -> None:
+    assert default_period(moment("2026-05-04")).text == "2026-Q2"
+    assert default_period(None).text == str(present_quarter())
 
 
 def test_an_unfinished_period_is_compared_with_as_many_days_of_the_one_before() -> None:

@@ -1,7 +1,8 @@
 """The overview: the ledger's figures, both methods alike, what is absent said, and few queries."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from unittest import mock
 
@@ -13,6 +14,7 @@ from apps.accounting.queries import LedgerQuery, ledger_total
 from apps.core import figures as text
 from apps.core.windows import Quarter
 from apps.organisations.models import Organisation, Person
+from apps.telemetry.models import Source
 
 pytestmark = pytest.mark.django_db
 Q3 = Quarter(2026, 3).window
@@ -53,8 +55,41 @@ def test_cloud_energy_is_a_memo_and_in_no_scope_2_total(viewer: Client, figures:
     assert "cloud · Scope 3" in html
 
 
-def test_without_a_period_the_latest_quarter_with_readings_is_shown(viewer: Client, figures: Organisation) -> None:
+def test_without_a_period_the_latest_ended_quarter_is_shown(viewer: Client, figures: Organisation) -> None:
     assert "1 Jul to 30 Sep 2026" in page(viewer, figures)
+
+
+@contextmanager
+def reading_in_q4(organisation: Organisation) -> Iterator[None]:
+    """It is the fourth quarter of 2026, and a first source has just sent something."""
+    source = Source.objects.of(organisation).get(name="fra1/serving")
+    Source.objects.of(organisation).filter(pk=source.pk).update(
+        last_reading_at=datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+    )
+    with (
+        mock.patch("apps.dashboards.queries.present_quarter", return_value=Quarter(2026, 4)),
+        mock.patch("apps.dashboards.scenes.present_quarter", return_value=Quarter(2026, 4)),
+    ):
+        yield
+
+
+def test_a_reading_of_today_does_not_push_the_full_quarter_off_the_page(viewer: Client, figures: Organisation) -> None:
+    with reading_in_q4(figures):
+        html = page(viewer, figures)
+        assert "1 Jul to 30 Sep 2026" in html
+        assert "2026-Q4 is running, with readings up to 2026-11-02 09:30 UTC." in html
+        narrowed = viewer.get(reverse("models", args=[figures.slug]) + "?team=search&scope=all").text
+        assert 'href="?team=search&amp;scope=all&amp;period=2026-Q4"' in narrowed
+        assert "is running" not in page(viewer, figures, "?period=2026-Q4")
+        assert "is running" not in page(viewer, figures, "?period=2026")
+
+
+def test_an_organisation_in_its_first_quarter_sees_that(viewer: Client, figures: Organisation) -> None:
+    with (
+        mock.patch("apps.dashboards.queries.present_quarter", return_value=Quarter(2026, 2)),
+        mock.patch("apps.core.filters.present_quarter", return_value=Quarter(2026, 2)),
+    ):
+        assert "1 Apr to 30 Jun 2026" in page(viewer, figures)
 
 
 def test_what_needs_a_person_is_listed(viewer: Client, figures: Organisation) -> None:
