@@ -6,7 +6,7 @@ one place (``OrganisationMiddleware``). API paths take a trailing slash or none 
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 # Dashboards last: their `sites/<code>/` would else swallow `sites/manage/`.
 PAGES = ["disclosures", "telemetry", "accounting", "procurement", "sites", "organisations", "dashboards"]
@@ -18,7 +18,7 @@ urlpatterns = [
     path("o/<slug:organisation_slug>/", include([path("", include(f"apps.{room}.urls")) for room in PAGES])),
     path("api/v1/", include([path("", include(f"apps.{room}.api_urls")) for room in API])),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     path("accounts/", include("apps.organisations.account_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -60,7 +60,7 @@ _ANSWER = {
     },
 }
 _DAY = timedelta(days=1)
-_TIME = "A date or an RFC 3339 time with offset, UTC, half-open."
+_TIME = "A date or an RFC 3339 time with offset, UTC, half-open; an hour counts where it begins."
 _PARAMETERS = [
     OpenApiParameter("from", OpenApiTypes.STR, description=f"{_TIME} Default: the day of the first reading."),
     OpenApiParameter("to", OpenApiTypes.STR, description=f"{_TIME} Default: the day after the last reading."),

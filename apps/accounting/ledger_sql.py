@@ -199,7 +199,8 @@ def _segments(window: Window, grain: str) -> list[tuple[str, str, int, int]]:
             moment = day if grain == "day" else month_number(from_epoch_day(day))
             # A constant may not stand alone in GROUP BY, where it would be taken for a column's number.
             segments.append((HOURLY, f"({moment} + 0 * hour)", lowest, highest))
-    return segments
+    # No hour begins in the window: a piece without rows, for its columns.
+    return segments or [(HOURLY, "hour", first, first)]
 
 
 def with_times(frame: pd.DataFrame, made: Statement, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:

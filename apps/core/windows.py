@@ -50,6 +50,10 @@ def month_number(day: date) -> int:
     return day.year * 100 + day.month
 
 
+def _hour_at_or_after(moment: datetime) -> int:
+    return -((EPOCH - moment) // timedelta(hours=1))
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A half-open interval of time, both ends aware and in UTC."""
@@ -63,14 +67,18 @@ class Window:
         if self.end <= self.start:
             raise ValueError("the end must lie after the start")
 
+    # An hour of the ledger is not divided: it belongs to the window in which it begins, so that windows which adjoin
+    # count every hour once, wherever they meet.
+
     @property
     def first_hour(self) -> int:
-        return epoch_hour(self.start)
+        """The first hour that begins in the window (or the one after it, if none does)."""
+        return _hour_at_or_after(self.start)
 
     @property
     def end_hour(self) -> int:
-        """The first hour after the window; an end inside an hour counts that hour in."""
-        return -((EPOCH - self.end) // timedelta(hours=1))
+        """The first hour that begins after the window."""
+        return _hour_at_or_after(self.end)
 
     @property
     def is_whole_days(self) -> bool:

@@ -83,6 +83,11 @@ def _total(organisation: Organisation, quarter: Quarter, scope: str = "2") -> Fi
     return _plain(row) if int(row["readings"]) else None
 
 
+def has_figures(organisation: Organisation, quarter: Quarter) -> bool:
+    """Whether Scope 2 energy is in the ledger for the quarter."""
+    return _total(organisation, quarter) is not None
+
+
 def offered_quarters(organisation: Organisation, now: datetime | None = None) -> list[Quarter]:
     """The quarters from the first with data to the current one, and any with a document; newest first."""
     current = Quarter.of((now or datetime.now(UTC)).date())

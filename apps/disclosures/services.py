@@ -22,6 +22,7 @@ from django.utils import timezone
 from apps.audit.services import canonical_json, record
 from apps.core.windows import Quarter
 from apps.disclosures.models import Disclosure, ReportingPeriod
+from apps.disclosures.queries import has_figures
 from apps.organisations.models import Organisation, Person
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,12 @@ def request_disclosure(*, organisation: Organisation, quarter: Quarter, person: 
     """A new version of the quarter's disclosure, queued for a worker after commit.
 
     While a version is being made, that one is returned: a second click asks for nothing new. Opens the reporting
-    period if it is the first. Raises ``ValueError`` for a quarter that has not begun.
+    period if it is the first. Raises ``ValueError`` for a quarter that has not begun or has nothing to disclose.
     """
     if quarter.window.start > timezone.now():
         raise ValueError(f"{quarter} has not begun; there is nothing to disclose yet")
+    if not has_figures(organisation, quarter):
+        raise ValueError(f"No reading of a Scope 2 site lies in {quarter}; there is nothing to disclose")
     period, opened = (
         ReportingPeriod.objects.of(organisation)
         .select_for_update()

@@ -143,7 +143,18 @@ def test_a_window_may_start_and_end_inside_a_day(organisation, sites):
     assert energy(24, 50, "day") == [24, 2]
     assert energy(5, 90, "month") == [85]
     assert energy(22, 26, "hour") == [1, 1, 1, 1]
-    assert energy(5.5, 6.5) == [2]  # an hour that is cut counts whole
+    assert energy(5.5, 6.5) == [1]  # an hour that is cut counts whole, where it begins
+
+
+def test_windows_that_meet_inside_an_hour_count_it_once(organisation, sites):
+    add(attribution_of(organisation, site=sites["owned"]), at(0, 5), at(0, 25), KWH)
+    services.settle(organisation.pk)
+    half = JULY + timedelta(minutes=30)
+    first, second = Window(JULY, half), Window(half, JULY + timedelta(hours=1))
+    energies = [ledger_total(LedgerQuery(organisation.pk, w))["it_energy_milliwatt_hours"] for w in (first, second)]
+    assert energies == [1_000_000, 0]
+    for group in ("hour", "day", "month"):
+        assert ledger_frame(LedgerQuery(organisation.pk, second, (group,))).empty
 
 
 def test_an_empty_ledger_has_a_total(organisation):

@@ -70,6 +70,7 @@ def test_a_period_that_is_not_offered_is_not_found(
 
 
 @pytest.mark.parametrize("role", list(Role))
+@pytest.mark.usefixtures("quarter")
 def test_only_those_who_disclose_may_make_a_document(
     client: Client, organisation: Organisation, make_person: Callable[..., Person], no_broker: list[int], role: Role
 ) -> None:

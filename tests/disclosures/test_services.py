@@ -18,6 +18,7 @@ from apps.core.windows import Quarter
 from apps.disclosures import services, tasks
 from apps.disclosures.models import Disclosure, ReportingPeriod
 from apps.organisations.models import Organisation, Person
+from apps.sites.models import ControlClass, Site
 from apps.telemetry.models import DirtyHour
 from tests.disclosures.conftest import QUARTER
 
@@ -28,6 +29,7 @@ def reloaded(one: Disclosure) -> Disclosure:
     return Disclosure.unscoped.get(pk=one.pk)
 
 
+@pytest.mark.usefixtures("quarter")
 def test_the_first_request_opens_the_period_and_leaves_audit_events(
     organisation: Organisation, officer: Person, no_broker: list[int]
 ) -> None:
@@ -39,6 +41,7 @@ def test_the_first_request_opens_the_period_and_leaves_audit_events(
     assert list(events) == [("period.opened", officer.email), ("disclosure.requested", officer.email)]
 
 
+@pytest.mark.usefixtures("quarter")
 def test_the_worker_is_woken_after_commit(
     organisation: Organisation,
     officer: Person,
@@ -59,6 +62,12 @@ def test_a_second_click_asks_for_nothing_new(requested: Disclosure, officer: Per
     assert after.version == 2
 
 
+def test_a_quarter_without_readings_is_refused(organisation: Organisation, officer: Person) -> None:
+    with pytest.raises(ValueError, match="nothing to disclose"):
+        services.request_disclosure(organisation=organisation, quarter=QUARTER.previous(), person=officer)
+    assert not ReportingPeriod.objects.of(organisation).exists()
+
+
 def test_a_quarter_that_has_not_begun_is_refused(organisation: Organisation, officer: Person) -> None:
     later = Quarter.of(timezone.now().date()).next()
     with pytest.raises(ValueError, match="has not begun"):
@@ -66,6 +75,7 @@ def test_a_quarter_that_has_not_begun_is_refused(organisation: Organisation, off
     assert not ReportingPeriod.objects.of(organisation).exists()
 
 
+@pytest.mark.usefixtures("quarter")
 def test_without_a_broker_the_request_still_stands(
     organisation: Organisation,
     officer: Person,
@@ -168,12 +178,10 @@ def test_progress_is_written_while_it_is_made(requested: Disclosure, monkeypatch
     assert seen == [(State.WORKING, "Setting pages", 45)]
 
 
-def test_a_quarter_without_scope_2_energy_fails_and_says_what_to_do(
-    organisation: Organisation, officer: Person, no_broker: list[int]
-) -> None:
-    made = services.request_disclosure(organisation=organisation, quarter=QUARTER, person=officer)
-    assert not services.render(made.pk)
-    failed = reloaded(made)
+def test_a_quarter_that_lost_its_scope_2_energy_fails_and_says_what_to_do(requested: Disclosure) -> None:
+    Site.unscoped.update(control=ControlClass.CLOUD)
+    assert not services.render(requested.pk)
+    failed = reloaded(requested)
     assert failed.state == State.FAILED
     assert "assign its sources to sites" in failed.error
 
