@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from django.http import HttpResponse
 
 from apps.core import figures
@@ -64,10 +65,9 @@ def factor_cell(facts: SiteFacts) -> Cell:
     )
 
 
-def sites_table(scene: Scene, caption: str) -> Table:
+def sites_table(scene: Scene, frame: pd.DataFrame, caption: str) -> Table:
     """Every site with its control class, PUE, factor and both methods; cloud sites marked and not in the total."""
     facts = queries.sites_with_rates(scene.organisation, scene.window)
-    frame = queries.breakdown(scene.organisation, scene.window, scene.selection, "all", ("site",))
     found: dict[str | None, list[tuple[str, Figures]]] = {}
     for row in queries.records(frame):
         key = None if figures.is_absent(row["site"]) else str(row["site"])
@@ -212,9 +212,11 @@ def export(scene: Scene, panel: str) -> HttpResponse | None:
 
 def overview(scene: Scene) -> dict[str, Any]:
     """Everything that the overview shows, in the order of its panels."""
-    now, before = scene.totals(), scene.previous_totals()
+    by_site = queries.breakdown(scene.organisation, scene.window, scene.selection, "all", ("site",))
+    now, before = queries.totals_of(by_site), scene.previous_totals()
     scope_2, earlier = now.get("2", Figures()), before.get("2", Figures())
-    attention = queries.attention(scene.organisation, scene.window)
+    status = queries.status(scene.organisation)
+    attention = queries.attention(scene.organisation, scene.window, status.last_settled_at)
     teams, team_frame = ranking_of(scene, "team", scope_2)
     models, _ = ranking_of(scene, "model", scope_2)
     without_team = sum(
@@ -226,7 +228,7 @@ def overview(scene: Scene) -> dict[str, Any]:
     arguments = (scene.organisation, scene.window, scene.selection, "2", scene.span.last)
     return {
         "state": state_chip(scene),
-        "status": queries.status(scene.organisation),
+        "status": status,
         "attention": attention,
         "has_figures": bool(now),
         "has_scope_2": "2" in now,
@@ -241,6 +243,6 @@ def overview(scene: Scene) -> dict[str, Any]:
         "methods": charts.methods_chart(timelines.methods_over_time(*arguments), scene.csv_url("methods"), "2"),
         "teams": teams,
         "models": models,
-        "sites": sites_table(scene, "Sites with control class, PUE, grid factor and emissions by both methods"),
+        "sites": sites_table(scene, by_site, "Sites: control class, PUE, grid factor and emissions by both methods"),
         "todos": things,
     }

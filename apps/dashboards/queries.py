@@ -7,11 +7,12 @@ is a figure that does not exist, never zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import pandas as pd
+from django.core.cache import cache
 from django.db.models import Max, Min
 
 from apps.accounting import queries as ledger
@@ -26,6 +27,8 @@ from apps.telemetry.models import Attribution, Boundary, Source, TeamName
 from apps.workloads.models import AIModel, Provenance, Workload
 
 BY_KIND = ("training", "inference", "idle")  # groups of kinds that a model's energy is told apart by
+SUMS = (*ledger.ENERGIES, *ledger.NULLABLE, *ledger.COUNTS, *ledger.TIERS, *ledger.MARKED)
+ATTENTION_KEPT_S = 300
 Selection = Mapping[str, tuple[str, ...]]
 
 
@@ -143,6 +146,19 @@ def totals(organisation: Organisation, window: Window, selection: Selection) -> 
     return {str(row["scope"]): figures_of(row) for row in records(frame) if int(row["readings"])}
 
 
+def totals_of(frame: pd.DataFrame) -> dict[str, Figures]:
+    """The same from a frame of all scopes in any grouping: its parts add up to the totals exactly."""
+    found = {}
+    for scope, rows in frame.groupby("scope", sort=False):
+        sums: dict[str, Any] = {name: rows[name].sum(min_count=1) for name in SUMS}
+        energy = sums["facility_energy_milliwatt_hours"]
+        letters = [
+            name[len("tier_")].upper() for name in ledger.TIERS if 0 < sums[name] * ledger.TIER_COUNTS_FROM >= energy
+        ]
+        found[str(scope)] = figures_of({**sums, "quality": letters[-1] if letters else None})
+    return found
+
+
 def token_intensity(organisation: Organisation, window: Window, selection: Selection, scope: str) -> TokenIntensity:
     """Emissions of the inference workloads that report tokens, and their tokens."""
     frame = ledger.ledger_frame(
@@ -186,6 +202,22 @@ def breakdown(
         )
     )
     return frame[frame["readings"] > 0].reset_index(drop=True)
+
+
+def energies(
+    organisation: Organisation, window: Window, selection: Selection, scope: str, group_by: Sequence[str]
+) -> pd.DataFrame:
+    """Energies and emissions by group, without tokens, requests and readings: faster where these are not shown."""
+    return ledger.ledger_frame(
+        ledger.LedgerQuery(
+            organisation_id=organisation.pk,
+            window=window,
+            group_by=tuple(group_by),
+            scope=scope,
+            filters=selection,
+            work=False,
+        )
+    )
 
 
 def model_breakdown(organisation: Organisation, window: Window, selection: Selection, scope: str) -> pd.DataFrame:
@@ -279,12 +311,27 @@ class Attention:
     coverage: float | None
     silent: list[str]
     overlapping: list[str]
-    names_to_map: int
+    names_to_map: int = 0
 
 
-def attention(organisation: Organisation, window: Window) -> Attention:
-    """Mean coverage of the sources that report by the end of the window, and which are silent or overlap."""
-    frame = ledger.source_coverage(organisation.pk, window)
+def attention(organisation: Organisation, window: Window, settled_at: datetime | None) -> Attention:
+    """Mean coverage of the sources that report by the end of the window, and which are silent or overlap.
+
+    Coverage is told from every hour of the ledger. It is kept until the ledger changes, for five minutes at most.
+    """
+    found = None
+    if settled_at is not None:
+        key = f"attention:{organisation.pk}:{window.first_hour}:{window.end_hour}:{settled_at.timestamp()}"
+        found = cache.get(key)
+    if found is None:
+        found = _attention(ledger.source_coverage(organisation.pk, window), window)
+        if settled_at is not None:
+            cache.set(key, found, ATTENTION_KEPT_S)
+    names = TeamName.objects.of(organisation).filter(team__isnull=True).exclude(name="").count()
+    return replace(found, names_to_map=names)
+
+
+def _attention(frame: pd.DataFrame, window: Window) -> Attention:
     started = [row["first_reading_at"] is not None and row["first_reading_at"] < window.end for row in records(frame)]
     frame = frame[pd.Series(started, index=frame.index, dtype=bool)]
     return Attention(
@@ -292,7 +339,6 @@ def attention(organisation: Organisation, window: Window) -> Attention:
         coverage=float(frame["coverage"].mean()) if len(frame) else None,
         silent=[str(name) for name in frame.loc[frame["silent"].astype(bool), "source"]] if len(frame) else [],
         overlapping=[str(name) for name in frame.loc[frame["overlap_ms"] > 0, "source"]] if len(frame) else [],
-        names_to_map=TeamName.objects.of(organisation).filter(team__isnull=True).exclude(name="").count(),
     )
 
 

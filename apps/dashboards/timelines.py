@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from apps.core.palette import KIND_GROUP
 from apps.core.windows import Window
-from apps.dashboards.queries import Selection, breakdown, records, whole
+from apps.dashboards.queries import Selection, breakdown, energies, records, whole
 from apps.organisations.models import Organisation
 
 
@@ -69,7 +69,7 @@ def energy_over_time(
 ) -> OverTime:
     """IT energy by group of kinds, and the overhead that PUE adds, per bucket. Together they are facility energy."""
     step = step_of(window)
-    frame = breakdown(organisation, window, selection, scope, ("day" if step == "week" else step, "kind"))
+    frame = energies(organisation, window, selection, scope, ("day" if step == "week" else step, "kind"))
     keys = _buckets(window, step, last)
     values: dict[str, dict[str, int]] = {name: {} for name in ("training", "inference", "idle", "other", "overhead")}
     for row in records(frame):
@@ -92,7 +92,7 @@ def methods_over_time(
 ) -> OverTime:
     """Location-based and market-based emissions per month (or a smaller step in a short window)."""
     step = step_of(window, coarse=True)
-    frame = breakdown(organisation, window, selection, scope, ("day" if step == "week" else step,))
+    frame = energies(organisation, window, selection, scope, ("day" if step == "week" else step,))
     keys = _buckets(window, step, last)
     values: dict[str, dict[str, int]] = {"location": {}, "market": {}}
     for row in records(frame):
@@ -149,7 +149,7 @@ def mean_power(
     """Energy divided by the whole length of each hour, day or month, by the length of the window."""
     days = (window.end - window.start).days
     step = "hour" if days <= 7 else "day" if days <= 400 else "month"
-    frame = breakdown(organisation, window, selection, scope, (step,))
+    frame = energies(organisation, window, selection, scope, (step,))
     energy = {str(row[step]): int(row["it_energy_milliwatt_hours"]) for row in records(frame)}
     keys = _buckets(window, step, last)
     hours = {"hour": 1.0, "day": 24.0, "month": 730.5}[step]
