@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from typing import IO, Any
+from typing import IO
 
 from django.http import HttpRequest
 
 from apps.telemetry.protocols.errors import TooLargeError, UnreadableError, UnsupportedError
 
 PIECE = 256 * 1024
+MOST_MEMBERS = 1_000  # of one gzip body; log files that were appended to have a few
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -57,22 +58,43 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
         raise UnsupportedError(f"Content-Encoding {encoding!r} is not understood; send gzip or none.")
     pieces: list[bytes] = []
     room = limit + 1
-    rest: Any = body
-    while True:
-        member = zlib.decompressobj(_GZIP)
-        try:
-            piece = member.decompress(rest, room)
-        except zlib.error as fault:
-            raise UnreadableError(f"The body is not gzip as Content-Encoding says: {fault}.") from None
-        pieces.append(piece)
-        room -= len(piece)
+    view, at = memoryview(body), 0
+    for _ in range(MOST_MEMBERS):
+        at, room = _unpack_member(view, at, pieces, room)
         if room <= 0:
             raise TooLargeError(_too_large(limit))
-        if not member.eof:
-            raise UnreadableError("The gzip body is cut off before its end.")
-        rest = member.unused_data.lstrip(b"\0")
-        if not rest:
+        at = _after_padding(view, at)
+        if at == len(view):
             return b"".join(pieces)
+    raise UnreadableError(f"The gzip body has more than {MOST_MEMBERS:,} members. Compress it in one go.")
+
+
+def _unpack_member(view: memoryview, at: int, pieces: list[bytes], room: int) -> tuple[int, int]:
+    """Unpack the gzip member that begins at ``at``; where it ends, and how much room is left."""
+    member = zlib.decompressobj(_GZIP)
+    while not member.eof and room > 0:
+        # In bounded pieces: zlib copies what is left of its input at the end of every member.
+        packed = view[at : at + PIECE]
+        if not packed:
+            raise UnreadableError("The gzip body is cut off before its end.")
+        try:
+            piece = member.decompress(packed, room)
+        except zlib.error as fault:
+            raise UnreadableError(f"The body is not gzip as Content-Encoding says: {fault}.") from None
+        at += len(packed) - len(member.unconsumed_tail) - len(member.unused_data)
+        room -= len(piece)
+        pieces.append(piece)
+    return at, room
+
+
+def _after_padding(view: memoryview, at: int) -> int:
+    while at < len(view):
+        piece = bytes(view[at : at + PIECE])
+        data = piece.lstrip(b"\0")
+        at += len(piece) - len(data)
+        if data:
+            break
+    return at
 
 
 def _too_large(limit: int) -> str:
