@@ -48,9 +48,9 @@ def refresh(organisation_id: int) -> bool:
     Returns whether they had changed.
     """
     now = digest(organisation_id)
-    state, _ = LedgerState.objects.get_or_create(organisation_id=organisation_id)
-    if state.inputs_digest == now:
+    if _known(organisation_id) == now:
         return False
+    LedgerState.objects.get_or_create(organisation_id=organisation_id)
     accounts.repost_changed(organisation_id)
     rates.refresh(organisation_id)
     market.refresh_all(organisation_id)
@@ -61,5 +61,12 @@ def refresh(organisation_id: int) -> bool:
 
 def stale(organisation_id: int) -> bool:
     """Whether the inputs changed since the accounts were last brought in line."""
-    known = LedgerState.objects.filter(pk=organisation_id).values_list("inputs_digest", flat=True).first()
-    return known != digest(organisation_id)
+    return _known(organisation_id) != digest(organisation_id)
+
+
+def _known(organisation_id: int) -> str | None:
+    """The digest at which accounts and rates were last brought in line."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT inputs_digest FROM accounting_ledgerstate WHERE organisation_id = %s", [organisation_id])
+        row = cursor.fetchone()
+    return row[0] if row else None

@@ -51,8 +51,7 @@ def give_memory() -> None:
     """Let this transaction's aggregation stay in memory (measured: the hash of a day spills below 256 MB)."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            # Compiling a statement that runs for some milliseconds costs more than it saves.
-            cursor.execute("SET LOCAL work_mem = '256MB'; SET LOCAL jit = off")
+            cursor.execute("SET LOCAL work_mem = '256MB'")
 
 
 def take_marks(organisation_id: int, first_hour: int, end_hour: int) -> Marks | None:

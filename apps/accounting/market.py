@@ -118,7 +118,8 @@ def refresh_rebuilt(organisation_id: int) -> None:
         organisation = Organisation.objects.get(pk=organisation_id)
         periods = {claim_period(from_epoch_day(day), organisation.claim_period) for _, day in marks}
         _refresh(organisation, sorted(periods), choose_again=False)
-        RebuiltDay.objects.filter(pk__in=[pk for pk, _ in marks]).delete()
+        with connection.cursor() as cursor:
+            cursor.executemany("DELETE FROM accounting_rebuiltday WHERE id = %s", [(pk,) for pk, _ in marks])
 
 
 def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_again: bool) -> None:

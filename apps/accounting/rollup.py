@@ -12,7 +12,6 @@ from sqlite3 import sqlite_version_info
 from django.db import connection, transaction
 
 from apps.accounting import locks
-from apps.accounting.models import RebuiltDay
 from apps.accounting.sql import divided_by_ppm, part_up_to, quota, quota_rest, scaled_product
 from apps.core.windows import DAY_MS, HOUR_MS, from_epoch_day, month_number
 from apps.telemetry.models import Boundary
@@ -87,7 +86,7 @@ part AS (
            COUNT(*) AS readings
     FROM telemetry_reading
     WHERE organisation_id = %(organisation)s AND start_ms >= %(first_ms)s AND start_ms < %(end_ms)s
-      AND {_WITHIN}
+      {{within}}
     GROUP BY start_ms / {HOUR_MS}, attribution_id
     {{pieces}}
 ),
@@ -197,7 +196,9 @@ def rebuild_day(organisation_id: int, day: int) -> int | None:
                 "end_hour": (day + 1) * HOURS_PER_DAY,
             },
         )
-    RebuiltDay.objects.create(organisation_id=organisation_id, day=day)
+        cursor.execute(
+            "INSERT INTO accounting_rebuiltday (organisation_id, day) VALUES (%s, %s)", [organisation_id, day]
+        )
     return marks.hours
 
 
@@ -212,12 +213,14 @@ def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
     spanning = _SPANNING_ROWS.format(index="INDEXED BY reading_spanning" if connection.vendor == "sqlite" else "")
     # Kept apart, because a planner that merges the steps works out every formula once for each mention of its result.
     once = "MATERIALIZED" if connection.vendor == "postgresql" or sqlite_version_info >= (3, 35) else ""
-    pieces = {"crossing": "", "pieces": "", "once": once}
+    pieces = {"crossing": "", "pieces": "", "within": "", "once": once}
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 {spanning} LIMIT 1", parameters)
-        if cursor.fetchone():
+        # PostgreSQL takes a third of all readings to cross an hour. Only by asking for a column that is not in the
+        # primary key, and for all rows, does the partial index look cheaper to it than reading that key.
+        cursor.execute(f"SELECT COUNT(attribution_id) {spanning}", parameters)
+        if cursor.fetchone()[0]:
             hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
             crossing = _CROSSING.format(hours=hours, spanning=spanning)
-            pieces |= {"crossing": crossing, "pieces": _PIECES}
+            pieces |= {"crossing": crossing, "pieces": _PIECES, "within": f"AND {_WITHIN}"}
         cursor.execute(_DELETE_HOURS, [organisation_id, first_hour, end_hour])
         cursor.execute(_INSERT_HOURS.format(**pieces), parameters)
