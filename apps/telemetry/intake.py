@@ -165,10 +165,10 @@ def _attempt(batch: SampleBatch, context: IntakeContext, writer: bulk.Writer) ->
 def _without_faulty_namings(batch: SampleBatch, resolution: names.Resolution, outcome: _Outcome) -> SampleBatch:
     if not resolution.faults:
         return batch
-    for code, faults in resolution.faults.items():
-        for row in batch.index[batch.naming_codes == code].tolist():
-            outcome.errors += [RowError(row, *fault) for fault in faults]
-    return batch.take(~np.isin(batch.naming_codes, list(resolution.faults)))
+    faulty = np.isin(batch.naming_codes, list(resolution.faults))
+    for row, code in zip(batch.index[faulty].tolist(), batch.naming_codes[faulty].tolist(), strict=True):
+        outcome.errors += [RowError(row, *fault) for fault in resolution.faults[code]]
+    return batch.take(~faulty)
 
 
 def _write(

@@ -27,7 +27,7 @@ from django.utils.text import slugify
 from apps.core.units import PPM, largest_remainder
 from apps.organisations.models import Team
 from apps.sites.models import Site
-from apps.telemetry.batch import Int64Array, Naming
+from apps.telemetry.batch import Int64Array, Naming, shown
 from apps.telemetry.models import (
     Attribution,
     AttributionShare,
@@ -41,6 +41,7 @@ from apps.workloads.models import AIModel, HardwareProfile, Kind, Study, Workloa
 
 CHECK_EVERY_S = 2.0
 MOST_CACHED = 200_000  # combinations an organisation may hold in one process, about 100 MB; beyond, it starts anew
+MOST_HINTS = 100  # misspelt hardware profiles of one request for which similar ones are looked for
 _CHUNK = 500  # names a query
 
 Fault = tuple[str, Any, str]  # field, got, expected
@@ -141,39 +142,47 @@ def _check(resolution: Resolution, unknown: list[int]) -> None:
     defaults = resolution.defaults
     namings = [Naming._make(resolution.namings[i]) for i in unknown]
     resolution.sites = dict(Site.objects.of(defaults.organisation_id).values_list("code", "pk"))
-    hardware = {naming.hardware for naming in namings if naming.hardware is not None}
-    profiles = set(HardwareProfile.objects.filter(code__in=hardware).values_list("code", flat=True))
+    profiles = list(HardwareProfile.objects.order_by("code").values_list("code", flat=True))
     is_own_team = _own_team_test(defaults)
+    expected = _Expected(resolution.sites, profiles)
     for i, naming in zip(unknown, namings, strict=True):
-        faults = _faults_of(naming, defaults, resolution.sites, profiles, is_own_team)
+        faults = _faults_of(naming, defaults, expected, is_own_team)
         if faults:
             resolution.faults[i] = faults
 
 
+class _Expected:
+    """What one request's errors about sites and hardware say; similar names are looked for a few times only."""
+
+    def __init__(self, sites: dict[str, int], profiles: list[str]) -> None:
+        self.sites, self.profiles = sites, set(profiles)
+        self._profiles = profiles
+        self._near: dict[str, list[str]] = {}
+        known = ", ".join(sorted(sites)[:10]) + (", …" if len(sites) > 10 else "")
+        self.site = f"the code of a site: {known}" if sites else "no site: none has been set up yet"
+
+    def hardware(self, said: str) -> str:
+        near = self._near.get(said, [])
+        if said not in self._near and len(self._near) < MOST_HINTS:
+            near = self._near[said] = difflib.get_close_matches(said.lower()[:40], self._profiles, 3, 0.3)
+        hint = f", such as {', '.join(near or self._profiles[:3])}" if self._profiles else "; none is loaded"
+        return f"the id of a hardware profile{hint}; or leave it out"
+
+
 def _faults_of(
-    naming: Naming,
-    defaults: Defaults,
-    sites: dict[str, int],
-    profiles: set[str],
-    is_own_team: Callable[[str | None], bool],
+    naming: Naming, defaults: Defaults, expected: _Expected, is_own_team: Callable[[str | None], bool]
 ) -> list[Fault]:
     faults: list[Fault] = []
-    if naming.site is not None and naming.site not in sites:
-        known = ", ".join(sorted(sites)[:10]) + (", …" if len(sites) > 10 else "")
-        faults.append(
-            ("site", naming.site, f"the code of a site: {known}" if sites else "no site: none has been set up yet")
-        )
-    if naming.hardware is not None and naming.hardware not in profiles:
-        codes = list(HardwareProfile.objects.values_list("code", flat=True))
-        near = difflib.get_close_matches(naming.hardware.lower(), codes, 3, 0.3)
-        hint = f", such as {', '.join(near or codes[:3])}" if codes else "; none is loaded"
-        faults.append(("hardware", naming.hardware, f"the id of a hardware profile{hint}; or leave it out"))
+    if naming.site is not None and naming.site not in expected.sites:
+        faults.append(("site", shown(naming.site), expected.site))
+    if naming.hardware is not None and naming.hardware not in expected.profiles:
+        faults.append(("hardware", shown(naming.hardware), expected.hardware(naming.hardware)))
     own = f"{defaults.team_slug}, the team of this key, or no team"
     if not is_own_team(naming.team):
-        faults.append(("team", naming.team, own))
+        faults.append(("team", shown(naming.team), own))
     for place, share in enumerate(naming.shares or ()):
         if not is_own_team(share.team):
-            faults.append((f"shares[{place}].team", share.team, own))
+            faults.append((f"shares[{place}].team", shown(share.team), own))
     return faults
 
 
