@@ -156,7 +156,7 @@ def _name_errors(
             errors.append(RowError(row, field, shown(got), expected))
 
         if start < 0:
-            fault("start", iso(start), "a time in 1970 or later")
+            fault("start", iso(start), "a time in 1970 or later: hours are counted from 1970-01-01T00:00:00Z")
         if end <= start:
             fault("end", iso(end), f"a time at least one millisecond after start ({iso(start)})")
         elif end - start > MAX_INTERVAL_MS:

@@ -57,6 +57,18 @@ BAD_ROWS: list[tuple[str, dict[str, Any], str, Any, str]] = [
     ("empty source", row(source=""), "source", "", "1 to 200"),
     ("long source", row(source="x" * 201), "source", "x" * 79 + "…", "1 to 200"),
     ("a number for a source", row(source=7), "source", 7, "text"),
+    ("blank source", row(source=" \t"), "source", " \t", "visible character"),
+    ("blank team", row(team="\u00a0"), "team", "\u00a0", "visible character"),
+    ("invisible model", row(model="\u200b"), "model", "\u200b", "visible character"),
+    ("blank workload in a share", row(shares=[{"workload": " "}]), "shares[0].workload", " ", "visible character"),
+    ("energy of 401 digits", row(energy_wh=10**400), "energy_wh", "1" + "0" * 78 + "…", "finite"),
+    ("accelerators of 401 digits", row(accelerators=10**400), "accelerators", ..., "from 1 to 1000000"),
+    ("tokens of 401 digits", row(work={"tokens": 10**400}), "work.tokens", ..., "from 0 to 1000000000000000"),
+    ("weight of 401 digits", row(shares=[{"weight": 10**400}]), "shares[0].weight", ..., "finite"),
+    ("an unknown field of 401 digits", row(colour=-(10**400)), "colour", "-1" + "0" * 77 + "…", "documented"),
+    ("deep tags", row(tags={"a": json.loads("[" * 40 + "]" * 40)}), "tags", ..., "32 levels"),
+    ("NUL in an unknown field", row(**{"a\0": "b\0"}), "a␀", "b␀", "documented"),
+    ("NUL in a kind", row(kind="idle\0"), "kind", "idle␀", "one of"),
     ("NUL in a name", row(model="a\0b"), "model", "a␀b", "NUL"),
     ("half a surrogate", row(model="a\ud800"), "model", "a?", "surrogate"),
     ("unknown site", row(site="nowhere"), "site", "nowhere", "fra1"),
@@ -68,7 +80,7 @@ BAD_ROWS: list[tuple[str, dict[str, Any], str, Any, str]] = [
     ("half an accelerator", row(accelerators=1.5), "accelerators", 1.5, "whole"),
     ("negative tokens", row(work={"tokens": -1}), "work.tokens", -1, "0"),
     ("half a token", row(work={"tokens": 1.5}), "work.tokens", 1.5, "whole"),
-    ("too many tokens", row(work={"tokens": 10**16}), "work.tokens", 10**16, "1e+15"),
+    ("too many tokens", row(work={"tokens": 10**16}), "work.tokens", 10**16, "from 0 to 1000000000000000"),
     ("NaN epochs", row(work={"epochs": NAN}), "work.epochs", "NaN", "finite"),
     ("unknown work", row(work={"token": 1}), "work.token", 1, "work.tokens"),
     ("work is no object", row(work=3), "work", 3, "object"),
@@ -103,6 +115,79 @@ def test_a_bad_row_is_named_and_the_others_are_kept(
 def test_every_fault_of_a_row_is_named(post: Post) -> None:
     errors = post([row(), row(energy_wh=-1, kind="x", colour="red", start=None)]).json()["errors"]
     assert {error["field"] for error in errors} == {"energy_wh", "kind", "colour", "start"}
+
+
+RAW = {
+    "energy of 5,000 digits": (b'{"source": "bad", "energy_wh": ' + b"9" * 5_000 + b"}", "energy_wh"),
+    "tags of 5,000 digits": (json.dumps(row()).encode()[:-1] + b', "tags": {"a": ' + b"9" * 5_000 + b"}}", "tags"),
+    "infinite by its exponent": (json.dumps(row()).replace("12.5", "1e999").encode(), "energy_wh"),
+    "nested 20,000 deep": (b'{"tags": {"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}}", ""),
+    "70,000 bytes": (json.dumps(row(tags={"a": "x" * 70_000})).encode(), ""),
+}
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize("name", RAW)
+def test_a_row_that_python_cannot_hold_is_an_error_of_its_row(post: Post, name: str, media: str) -> None:
+    bad, field = RAW[name]
+    rows = [json.dumps(row(source="before")).encode(), bad, json.dumps(row(source="after")).encode()]
+    body = b"[" + b",".join(rows) + b"]" if media == "application/json" else b"\n".join(rows)
+    answer = post(body, media=media).json()
+    assert (answer["accepted"], answer["rejected"]) == (2, 1)
+    assert (answer["errors"][0]["index"], field in {one["field"] for one in answer["errors"]}) == (1, True)
+
+
+def test_a_line_that_is_not_utf_8_is_an_error_of_its_row(post: Post) -> None:
+    lines = [json.dumps(row(source="a")).encode(), '{"source": "Öl"}'.encode("latin-1"), json.dumps(row()).encode()]
+    answer = post(b"\n".join(lines), media="application/x-ndjson").json()
+    assert (answer["accepted"], answer["errors"][0]["index"]) == (2, 1)
+    assert "UTF-8" in answer["errors"][0]["expected"]
+
+
+CSV_BAD_ROWS = {
+    "underscore": ("bad,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,1_000,", "energy_wh", "1_000"),
+    "foreign digits": ("bad,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,١٢,", "energy_wh", "١٢"),
+    "NaN": ("bad,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,NaN,", "energy_wh", "NaN"),
+    "400 digits": (f"bad,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,{'9' * 400},", "energy_wh", "9" * 79 + "…"),
+    "5,000 digits": (f"bad,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,1,{'9' * 5_000}", "tokens", "9" * 79 + "…"),
+    "200,000 characters": (f"{'x' * 200_000},2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,1,", "", ...),
+    "bad quote": ('"bad"x,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,1,', "", ...),
+    "latin-1": ("b\udcf6se,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,1,", "", ...),
+}
+
+
+@pytest.mark.parametrize("name", CSV_BAD_ROWS)
+def test_a_bad_row_of_csv_is_named_and_the_others_are_kept(post: Post, name: str) -> None:
+    bad, field, got = CSV_BAD_ROWS[name]
+    good = [f"{source},2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,+1.5e0,7" for source in ("before", "after")]
+    body = "\r\n".join(["source,start,end,energy_wh,tokens", good[0], bad, good[1]])
+    answer = post(body.encode("utf-8", "surrogateescape"), media="text/csv").json()
+    assert (answer["accepted"], answer["rejected"]) == (2, 1)
+    error = answer["errors"][0]
+    assert (error["index"], error["field"].removeprefix("work.")) == (1, field)
+    assert got is ... or error["got"] == got
+    assert set(Reading.objects.values_list("energy_microwatt_hours", "tokens")) == {(1_500_000, 7)}
+
+
+def test_a_bad_quote_that_swallows_lines_is_400(post: Post) -> None:
+    line = "a,2026-07-01T09:00:00Z,2026-07-01T09:30:00Z,1\n"
+    body = 'source,start,end,energy_wh\n"a,2026-07-01T09:00:00Z\n' + line + '"a"x,' + line
+    assert "line" in problem(post(body.encode(), media="text/csv"), 400)
+
+
+def test_a_body_without_samples_is_400_in_every_form(post: Post) -> None:
+    for body, media in (
+        (b"[]", "application/json"),
+        (b' {"samples": [ ]} ', "application/json"),
+        (b"\n \n", "application/x-ndjson"),
+        (b"source,start,end,energy_wh\n", "text/csv"),
+    ):
+        assert "at least one" in problem(post(body, media=media), 400)
+
+
+def test_an_unknown_member_beside_samples_is_named(post: Post) -> None:
+    assert "'other'" in problem(post({"samples": [row()], "other": 1}), 400)
+    assert "'rows'" in problem(post({"rows": [row()]}), 400)
 
 
 @pytest.mark.parametrize("bad", [7, None, "text", [1], {}])

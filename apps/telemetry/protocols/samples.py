@@ -1,16 +1,19 @@
 """The portal's own protocol, ``POST /api/v1/samples``: JSON, NDJSON and CSV to a batch.
 
 A body is decoded and typed in one go. Only when that fails is it read again row by row, so that every bad row is
-named and the good ones are kept: a faulty batch costs more, a good one nothing.
+named and the good ones are kept: a faulty batch costs more, a good one nothing. What a body can make the portal do
+and keep in memory is bounded either way.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 import re
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,7 +21,8 @@ import numpy as np
 
 from apps.telemetry.batch import ABSENT, Int64Array, RowError, SampleBatch, ShareNaming, shown
 from apps.telemetry.protocols import explain
-from apps.telemetry.protocols.errors import TooLargeError, UnreadableError
+from apps.telemetry.protocols import rows as bodies
+from apps.telemetry.protocols.errors import UnreadableError
 from apps.telemetry.rules import checked
 from apps.telemetry.times import column_of_milliseconds
 
@@ -35,6 +39,9 @@ MOST_EPOCHS = 10**9
 MOST_ACCELERATORS = 10**6
 MOST_SHARES = 1000
 MOST_TAGS_BYTES = 8_192
+MOST_FAULTS = 20  # of one row that are named
+MOST_EXPLAINED = 1_000  # faults of one body: as many as an answer lists
+_NO_TAGS = msgspec.Raw(b"")
 # Dataframes write counts with gaps as 12.0: whole floats are taken, others are an error.
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_WORK)] | Annotated[float, msgspec.Meta(ge=0, le=MOST_WORK)]
 KIND_NAMES = ("training", "fine_tuning", "inference", "evaluation", "data", "idle", "other")
@@ -77,10 +84,10 @@ class Sample(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     work: Work | None = None
     shares: Annotated[tuple[Share, ...], msgspec.Meta(min_length=1, max_length=MOST_SHARES)] | None = None
     external_id: Name | None = None
-    tags: dict[str, Any] | None = None
+    tags: msgspec.Raw = _NO_TAGS  # decoded row by row, and only where it is small
 
 
-_name, _team = explain.text(200), explain.text(120)
+_name, _team, _free_text = explain.text(200), explain.text(120), explain.text(200, visible=False)
 _count = explain.number(MOST_WORK, whole=True)
 _explain_sample = explain.members(
     {
@@ -112,7 +119,7 @@ _explain_sample = explain.members(
             ),
             MOST_SHARES,
         ),
-        "external_id": _name,
+        "external_id": _free_text,
         "tags": explain.tags(MOST_TAGS_BYTES),
     },
     ("source", "start", "end"),
@@ -122,7 +129,11 @@ _decode_array = msgspec.json.Decoder(list[Sample]).decode
 _decode_lines = msgspec.json.Decoder(Sample).decode_lines
 _WRAPPER = re.compile(rb'\s*\{\s*"samples"\s*:\s*(?=\[)')
 _WRAPPER_END = re.compile(rb"\s*\}\s*\Z")
-_SHORTEST_ROW = 60  # bytes: no valid row is shorter, so a smaller body needs no count beforehand
+_decode_tags = msgspec.json.Decoder(dict[str, Any] | None).decode
+_LARGE = 1024 * 1024  # bytes: a smaller body cannot do harm
+_MOST_OBJECTS_A_ROW = 10  # on average; the row itself, its work, its tags, its shares
+# Large bodies that are not right are read one at a time, so that a process holds the objects of one at most.
+_one_at_a_time = threading.Lock()
 
 
 class _Codes(dict[Any, int]):
@@ -141,25 +152,39 @@ def decode(body: bytes, media_type: str, *, now_ms: int, max_rows: int) -> Sampl
     """
     if body.startswith(b"\xef\xbb\xbf"):
         body = body[3:]
-    if not body.strip():
+    if not body or body.isspace():
         raise UnreadableError("The body is empty. Send at least one sample.")
     errors: list[RowError] = []
-    too_many = len(body) > max_rows * _SHORTEST_ROW and body.count(b'"source"') > max_rows
-    rows = None if too_many else _quickly(body, media_type)
-    if rows is not None:
+    rows = _quickly(body, media_type) if _is_modest(body, media_type, max_rows) else None
+    if rows:
         if len(rows) > max_rows:
-            raise TooLargeError(_too_many(max_rows))
+            raise bodies.too_many(max_rows)
         batch = _batch(rows, np.arange(len(rows), dtype=np.int64), errors, now_ms)
         if batch is not None:
             return batch
-    rows, index = _row_by_row(_objects(body, media_type), errors, max_rows)
-    batch = _batch(rows, index, errors, now_ms)
+    del rows
+    with _one_at_a_time if len(body) > _LARGE else nullcontext():
+        rows, index = _row_by_row(_objects(body, media_type, max_rows), errors)
+        if not rows and not errors:
+            raise UnreadableError("There is no sample in the body. Send at least one.")
+        batch = _batch(rows, index, errors, now_ms)
     assert batch is not None  # noqa: S101 - every row has just been explained
     return batch
 
 
-def _too_many(max_rows: int) -> str:
-    return f"More than {max_rows:,} samples in one request. Send them in several."
+def _is_modest(body: bytes, media_type: str, max_rows: int) -> bool:
+    """Whether decoding the body in one go can make no more objects, and no larger ones, than honest rows would."""
+    if len(body) <= _LARGE or media_type == CSV:
+        return True
+    if body.count(b'"source"') > max_rows or body.count(b"{") > _MOST_OBJECTS_A_ROW * max_rows:
+        return False
+    # Every row names its source, and no text can hold these bytes: between two of them there are at most two rows.
+    at = 0
+    while at + 2 * bodies.MOST_ROW_BYTES < len(body):
+        at = body.rfind(b'"source"', at, at + 2 * bodies.MOST_ROW_BYTES) + 1
+        if not at:
+            return False
+    return True
 
 
 def _quickly(body: bytes, media_type: str) -> Sequence[Sample] | None:
@@ -178,97 +203,13 @@ def _quickly(body: bytes, media_type: str) -> Sequence[Sample] | None:
         return None
 
 
-def _objects(body: bytes, media_type: str) -> Iterator[tuple[Any, RowError | None]]:
-    """Every row as plain objects, one by one; raises :class:`UnreadableError` where no next row can be found."""
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        raise UnreadableError(
-            f"The body is not UTF-8: byte {body[fault.start]:#04x} at position {fault.start}. Send UTF-8."
-        ) from None
+def _objects(body: bytes, media_type: str, max_rows: int) -> Iterator[bodies.Row]:
+    """Every row as plain objects, one by one; raises where no next row can be found and where there are too many."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnreadableError("The body is UTF-16. Send UTF-8.")
     if media_type == CSV:
-        return _csv_rows(text)
-    return _json_lines(text) if media_type == NDJSON else _json_array(text)
-
-
-_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
-_SPACE = re.compile(r"[ \t\r\n]*")
-
-
-def _json_array(text: str) -> Iterator[tuple[Any, RowError | None]]:
-    """The elements of a JSON array (or of the one member ``samples``), read one by one, NaN and Infinity included."""
-
-    def skip(at: int) -> int:
-        return _SPACE.match(text, at).end()  # type: ignore[union-attr]
-
-    def fail(at: int, expected: str) -> UnreadableError:
-        got = shown(text[at : at + 20]) if at < len(text) else "the end of the body"
-        return UnreadableError(f"The JSON cannot be read at character {at}: {expected} expected, got {got!r}.")
-
-    at = skip(0)
-    wrapper = re.compile(r'\{\s*"samples"\s*:\s*').match(text, at)
-    if wrapper:
-        at = wrapper.end()
-    if text[at : at + 1] != "[":
-        raise fail(at, 'an array of samples, or {"samples": [...]},')
-    at = skip(at + 1)
-    if text[at : at + 1] != "]":
-        while True:
-            try:
-                value, at = _scan(text, at)
-            except StopIteration as fault:
-                raise fail(int(fault.value), "a value") from None
-            except json.JSONDecodeError as fault:
-                raise UnreadableError(f"The JSON cannot be read at character {fault.pos}: {fault.msg}.") from None
-            except RecursionError:
-                raise UnreadableError("The JSON is nested too deeply.") from None
-            yield value, None
-            at = skip(at)
-            if text[at : at + 1] == "]":
-                break
-            if text[at : at + 1] != ",":
-                raise fail(at, "a comma or ]")
-            at = skip(at + 1)
-    at = skip(at + 1)
-    if wrapper:
-        if text[at : at + 1] != "}":
-            raise fail(at, 'the end of {"samples": [...]}, which has no other member,')
-        at = skip(at + 1)
-    if at != len(text):
-        raise fail(at, "the end of the body")
-
-
-def _json_lines(text: str) -> Iterator[tuple[Any, RowError | None]]:
-    row = 0
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        try:
-            yield json.loads(line), None
-        except (ValueError, RecursionError):
-            yield None, RowError(row, "", shown(line.strip()), "one JSON object a line")
-        row += 1
-
-
-def _csv_rows(text: str) -> Iterator[tuple[Any, RowError | None]]:
-    """Rows of a CSV file with a header, shaped as the JSON would be. An empty cell says nothing."""
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = [name.strip() for name in next(reader)]
-        if len(set(header)) != len(header):
-            raise UnreadableError("The CSV header names a column twice.")
-        if not {"source", "start", "end"} <= set(header):
-            raise UnreadableError(
-                "The first line of the CSV must be a header with at least source, start, end and energy_wh or power_w;"
-                f" it is {shown(','.join(header))!r}."
-            )
-        for row, cells in enumerate(line for line in reader if line):
-            if len(cells) != len(header):
-                yield None, RowError(row, "", f"{len(cells)} cells", f"{len(header)} cells, as the header has")
-            else:
-                yield _csv_object(dict(zip(header, cells, strict=True))), None
-    except csv.Error as fault:
-        raise UnreadableError(f"The CSV cannot be read at line {reader.line_num}: {fault}.") from None
+        return ((cells and _csv_object(cells), error) for cells, error in bodies.csv_rows(body, max_rows))
+    return bodies.json_lines(body, max_rows) if media_type == NDJSON else bodies.json_array(body, max_rows)
 
 
 _CSV_WORK = {name: name for name in Work.__struct_fields__} | {f"work.{name}": name for name in Work.__struct_fields__}
@@ -299,36 +240,40 @@ def _csv_object(cells: dict[str, str]) -> dict[str, Any]:
 
 def _number(text: str) -> Any:
     """The number a CSV cell says, else the text itself for the error to show."""
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            return text
+    number = explain.as_number(text)
+    return text if number is None or number == math.inf or number == -math.inf else number
 
 
-def _row_by_row(
-    objects: Iterator[tuple[Any, RowError | None]], errors: list[RowError], max_rows: int
-) -> tuple[list[Sample], Int64Array]:
+def _row_by_row(objects: Iterator[bodies.Row], errors: list[RowError]) -> tuple[list[Sample], Int64Array]:
     """The good rows with their places in the body; what is wrong with the others goes to ``errors``."""
     rows: list[Sample] = []
     index: list[int] = []
     for place, (value, error) in enumerate(objects):
-        if place >= max_rows:
-            raise TooLargeError(_too_many(max_rows))
         if error is not None:
             errors.append(error)
             continue
         faults = _explain_sample("", value)
         if not faults:
+            tags = value.pop("tags", None)
             try:
-                rows.append(msgspec.convert(value, Sample))
+                sample = msgspec.convert(value, Sample)
+            except (msgspec.ValidationError, RecursionError) as fault:
+                faults = [("", value, str(fault))]  # a rule that the explanations do not know: still the row's error
+            else:
+                sample.tags = _NO_TAGS if tags is None else tags
+                rows.append(sample)
                 index.append(place)
                 continue
-            except msgspec.ValidationError as fault:  # a rule that the explanations do not know: still the row's error
-                faults = [("", value, str(fault))]
-        errors += [RowError(place, field, shown(got), expected) for field, got, expected in faults]
+        if len(errors) >= MOST_EXPLAINED:  # counted, and never shown
+            errors += [RowError(place, "", None, "")] * min(len(faults), MOST_FAULTS + 1)
+            continue
+        more = len(faults) - MOST_FAULTS
+        errors += [
+            RowError(place, str(shown(field)), shown(got), str(expected))
+            for field, got, expected in faults[:MOST_FAULTS]
+        ]
+        if more > 0:
+            errors.append(RowError(place, "", None, f"a row without faults; {more:,} more are not listed"))
     return rows, np.array(index, dtype=np.int64)
 
 
@@ -361,21 +306,23 @@ def _batch(rows: Sequence[Sample], index: Int64Array, errors: list[RowError], no
         ],
         dtype=np.int64,
     )
-    shares_have_weight = True
     namings: list[tuple[Any, ...]] = list(codes)
     if any(naming[-1] is not None for naming in namings):
         namings = [naming if naming[-1] is None else (*naming[:-1], _shares(naming[-1])) for naming in namings]
-        shares_have_weight = all(
-            naming[-1] is None or sum(share.weight for share in naming[-1]) > 0 for naming in namings
-        )
+        shares = [naming[-1] for naming in namings if naming[-1] is not None]
+        if not all(sum(share.weight for share in one) > 0 for one in shares):
+            return None
+        words = set(chain.from_iterable(chain.from_iterable(shares)))
+    else:
+        words = set()
+    words.update(chain.from_iterable(namings))
+    if not all(explain.is_visible(word) for word in words if type(word) is str):
+        return None
     work = _work(rows)
-    external_ids, tags = [row.external_id for row in rows], [row.tags for row in rows]
-    has_tags = tags.count(None) < len(tags)
-    if (
-        work is None
-        or not shares_have_weight
-        or (has_tags and not all(one is None or explain.tags_fit(one, MOST_TAGS_BYTES) for one in tags))
-    ):
+    external_ids, raw_tags = [row.external_id for row in rows], [row.tags for row in rows]
+    has_tags = raw_tags.count(_NO_TAGS) < len(rows)
+    tags = _tags(raw_tags) if has_tags else None
+    if work is None or (has_tags and tags is None):
         return None
     return checked(
         protocol="samples",
@@ -390,8 +337,28 @@ def _batch(rows: Sequence[Sample], index: Int64Array, errors: list[RowError], no
         errors=errors,
         **work,
         external_ids=external_ids if external_ids.count(None) < len(rows) else None,
-        tags=tags if has_tags else None,
+        tags=tags,
     )
+
+
+def _tags(raw_tags: list[Any]) -> list[dict[str, Any] | None] | None:
+    """The rows' tags, or ``None`` if any of them has to be looked at by itself; explained ones are plain objects."""
+    tags: list[dict[str, Any] | None] = []
+    for raw in raw_tags:
+        if raw is _NO_TAGS or isinstance(raw, dict):
+            tags.append(raw if isinstance(raw, dict) else None)
+            continue
+        written = bytes(raw)
+        if len(written) > MOST_TAGS_BYTES:
+            return None
+        try:
+            one = _decode_tags(written)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        if one is not None and not explain.is_shallow(one, written):
+            return None
+        tags.append(one)
+    return tags
 
 
 def _shares(shares: tuple[Share, ...]) -> tuple[ShareNaming, ...]:
