@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import pandas as pd
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounting.queries import LedgerQuery, ledger_total
@@ -80,7 +81,7 @@ def first_reading(key: ApiKey) -> FirstReading:
     """Where the first reading of a key stands. Answers at once, also while nothing has arrived."""
     receipts = Receipt.objects.of(key.organisation_id).filter(api_key=key)
     accepted = receipts.filter(accepted__gt=0).order_by("received_at").first()
-    refused = receipts.filter(rejected__gt=0).order_by("-received_at").first()
+    refused = receipts.filter(Q(rejected__gt=0) | Q(answer_status__gte=400)).order_by("-received_at").first()
     if accepted is None:
         return FirstReading(state=State.REJECTED if refused else State.WAITING, refused=refused)
     if refused is not None and receipts.filter(accepted__gt=0, received_at__gt=refused.received_at).exists():

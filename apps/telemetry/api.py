@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from datetime import timedelta
@@ -69,6 +70,15 @@ def media_type_of(header: str) -> str:
     return media_type
 
 
+def refusal(fault: UnreadableError | TooLargeError | UnsupportedError) -> Problem:
+    """The answer to a request that is refused as a whole."""
+    if isinstance(fault, UnreadableError):
+        return Problem(400, "The body cannot be read", str(fault))
+    if isinstance(fault, TooLargeError):
+        return Problem(413, "The request is too large", str(fault))
+    return Problem(415, "Content type not supported", str(fault), headers={"Accept-Encoding": "gzip"})
+
+
 class SamplesView(APIView):
     scope = {"GET": Scope.READ, "POST": Scope.INGEST}
     renderer_classes = [JSONRenderer, CsvRenderer]
@@ -110,23 +120,23 @@ class SamplesView(APIView):
         http = request._request
         limit = settings.INGEST_MAX_BODY_BYTES
         replace, dry_run = parse_flag(request, "replace"), parse_flag(request, "dry_run")
+        encoding = http.META.get("HTTP_CONTENT_ENCODING", "")
+        context = intake.IntakeContext(
+            organisation_id=principal.organisation_id,
+            key_id=principal.key_id,
+            team_id=principal.team_id,
+            team_slug=principal.team_slug,
+            site_code=principal.site_code,
+            idempotency_key=idempotency_key_of(http.META.get("HTTP_IDEMPOTENCY_KEY")),
+            replace=replace,
+            dry_run=dry_run,
+        )
         try:
             media_type = media_type_of(http.META.get("CONTENT_TYPE", ""))
             packed = read_body(http, limit)
-            encoding = http.META.get("HTTP_CONTENT_ENCODING", "")
             digest = hashlib.sha256(packed)
             digest.update(f"\0{media_type}\0{encoding}\0{replace}".encode())
-            context = intake.IntakeContext(
-                organisation_id=principal.organisation_id,
-                key_id=principal.key_id,
-                team_id=principal.team_id,
-                team_slug=principal.team_slug,
-                site_code=principal.site_code,
-                body_digest=digest.hexdigest(),
-                idempotency_key=idempotency_key_of(http.META.get("HTTP_IDEMPOTENCY_KEY")),
-                replace=replace,
-                dry_run=dry_run,
-            )
+            context = dataclasses.replace(context, body_digest=digest.hexdigest())
             answer = None if dry_run else intake.remembered(context)
             if answer is None:
                 batch = samples.decode(
@@ -137,12 +147,13 @@ class SamplesView(APIView):
                 )
                 del packed
                 answer = intake.store(batch, context)
-        except UnreadableError as fault:
-            raise Problem(400, "The body cannot be read", str(fault)) from None
-        except TooLargeError as fault:
-            raise Problem(413, "The request is too large", str(fault)) from None
-        except UnsupportedError as fault:
-            raise Problem(415, "Content type not supported", str(fault), headers={"Accept-Encoding": "gzip"}) from None
+        except (UnreadableError, TooLargeError, UnsupportedError) as fault:
+            problem = refusal(fault)
+            if not dry_run:
+                intake.note_refusal(
+                    context, protocol="samples", status=problem.status_code, got=problem.title, expected=problem.text
+                )
+            raise problem from None
         except intake.OtherBodyError:
             raise Problem(
                 422,

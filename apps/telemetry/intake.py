@@ -258,6 +258,25 @@ def _result(outcome: _Outcome, answer: Answer) -> dict[str, Any]:
     }
 
 
+def note_refusal(context: IntakeContext, *, protocol: str, status: int, got: str, expected: str) -> None:
+    """Leave a receipt of a request that was refused as a whole, so that the pages can say what became of it.
+
+    Its idempotency key stays free: the mended request may use it.
+    """
+    Receipt.unscoped.create(
+        organisation_id=context.organisation_id,
+        public_id=uuid.uuid4(),
+        api_key_id=context.key_id,
+        protocol=protocol,
+        received_at=timezone.now(),
+        accepted=0,
+        duplicates=0,
+        rejected=0,
+        errors=[RowError(0, "", got, expected).as_dict()],
+        answer_status=status,
+    )
+
+
 def _new_receipt(
     context: IntakeContext, protocol: str, public_id: uuid.UUID | None, outcome: _Outcome, answer: Answer
 ) -> int:

@@ -113,6 +113,11 @@ class Receipt(OrganisationOwned):
     answer_status = models.SmallIntegerField(default=200)
     answer = models.TextField(blank=True, help_text="the body answered, kept to be given again byte for byte")
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the request was refused as a whole, before its rows were looked at; ``errors`` says why."""
+        return self.answer_status >= 400 and not self.rejected
+
     class Meta:
         ordering = ["-received_at"]
         constraints = [

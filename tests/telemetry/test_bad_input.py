@@ -14,8 +14,9 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
-from apps.organisations.models import Organisation
+from apps.organisations.models import Organisation, Person, Role
 from apps.telemetry import intake
 from apps.telemetry.models import Reading, Receipt
 from tests.telemetry.conftest import Post, row
@@ -283,6 +284,36 @@ def test_50_001_rows_are_413(post: Post) -> None:
     assert "50,000" in problem(post(f"[{','.join([one] * 50_001)}]".encode()), 413)
     assert "50,000" in problem(post("\n".join(["{}"] * 50_001).encode(), media="application/x-ndjson"), 413)
     assert "50,000" in problem(post(f"[{','.join(['7'] * 50_001)}]".encode()), 413)
+
+
+@pytest.mark.parametrize(
+    ("status", "media", "body"),
+    [
+        (400, "application/json", b"[1,"),
+        (413, "application/x-ndjson", b"{}\n" * 50_001),
+        (415, "application/xml", b"<samples/>"),
+    ],
+)
+def test_a_request_refused_as_a_whole_leaves_a_receipt_and_is_shown(
+    post: Post, client: Client, make_person: Callable[..., Person], status: int, media: str, body: bytes
+) -> None:
+    detail = problem(post(body, media=media, Idempotency_Key="one"), status)
+    receipt = Receipt.unscoped.get()
+    assert (receipt.accepted, receipt.rejected, receipt.answer_status) == (0, 0, status)
+    assert receipt.errors[0]["expected"] == detail
+    client.force_login(make_person(Role.ENGINEER))
+    connect = client.get(f"/o/acme/connect/{receipt.api_key_id}/status/").json()
+    assert connect["state"] == "rejected"
+    assert "refused as a whole" in connect["html"]
+    assert escape(detail) in connect["html"]
+    assert "the request</span>" in client.get("/o/acme/ingest/").content.decode()
+    assert escape(detail) in client.get(f"/o/acme/ingest/{receipt.public_id}/").content.decode()
+    assert post([row()], Idempotency_Key="one").status_code == 200
+
+
+def test_a_refused_dry_run_leaves_no_receipt(post: Post) -> None:
+    problem(post(b"[1,", "?dry_run=true"), 400)
+    assert not Receipt.unscoped.exists()
 
 
 def test_a_misspelt_parameter_is_400(post: Post) -> None:

@@ -132,9 +132,9 @@ def test_unknown_hardware_is_looked_up_once_a_request(
     assert len(looked) <= 100
 
 
-def test_a_good_body_over_a_mebibyte_goes_the_fast_way(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_body_of_some_mebibytes_goes_the_fast_way(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "_row_by_row", None)
-    rows = [row(source=f"node-{i}", work={"tokens": i}, tags={"job": "x" * 100}) for i in range(6_000)]
+    rows = [row(source=f"node-{i}", work={"tokens": i}, tags={"job": "x" * 100}) for i in range(12_000)]
     answer = post(rows)
-    assert (answer.status_code, Reading.objects.count()) == (200, 6_000)
-    assert ReadingNote.objects.filter(tags={"job": "x" * 100}).count() == 6_000
+    assert (answer.status_code, Reading.objects.count()) == (200, 12_000)
+    assert ReadingNote.objects.filter(tags={"job": "x" * 100}).count() == 12_000

@@ -130,7 +130,7 @@ _decode_lines = msgspec.json.Decoder(Sample).decode_lines
 _WRAPPER = re.compile(rb'\s*\{\s*"samples"\s*:\s*(?=\[)')
 _WRAPPER_END = re.compile(rb"\s*\}\s*\Z")
 _decode_tags = msgspec.json.Decoder(dict[str, Any] | None).decode
-_LARGE = 1024 * 1024  # bytes: a smaller body cannot do harm
+_LARGE = 2 * 1024 * 1024  # bytes: a smaller body cannot do harm
 _MOST_OBJECTS_A_ROW = 10  # on average; the row itself, its work, its tags, its shares
 # Large bodies that are not right are read one at a time, so that a process holds the objects of one at most.
 _one_at_a_time = threading.Lock()
