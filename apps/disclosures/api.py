@@ -9,6 +9,7 @@ from django.http import FileResponse, Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,7 +18,7 @@ from apps.core.api import LIST_PARAMETERS, keyset_page, kg, kwh, list_schema, re
 from apps.disclosures import queries
 from apps.disclosures.models import Disclosure
 from apps.disclosures.queries import PeriodSummary
-from apps.disclosures.views import evidence_answer, file_answer
+from apps.disclosures.views import WORKBOOK_TYPE, evidence_answer, file_answer, workbook_answer
 from apps.organisations.authentication import principal_of
 from apps.organisations.models import Organisation, Scope
 
@@ -53,6 +54,7 @@ class DisclosureSerializer(serializers.Serializer[Any]):
     requested_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
     pdf = serializers.URLField(allow_null=True)
+    xlsx = serializers.URLField(allow_null=True)
     evidence = serializers.URLField(allow_null=True)
 
 
@@ -91,6 +93,7 @@ def _disclosure(request: Request, row: Disclosure) -> dict[str, Any]:
                 "requested_at": row.requested_at,
                 "finished_at": row.finished_at,
                 "pdf": f"{address}pdf" if ready else None,
+                "xlsx": f"{address}xlsx" if ready else None,
                 "evidence": f"{address}evidence.json" if ready else None,
             }
         ).data
@@ -138,13 +141,31 @@ class DisclosureDetail(APIView):
         return Response(_disclosure(request, _found(request, public_id)))
 
 
+class AnyAccept(DefaultContentNegotiation):
+    """For files, which have one type whatever is accepted; only an error goes through the renderer."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class DisclosurePdf(APIView):
+    content_negotiation_class = AnyAccept
     scope = {"GET": Scope.READ}
 
     @extend_schema(operation_id="disclosures_pdf", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, public_id: UUID) -> FileResponse:
         """The PDF. 404 until it is ready."""
         return file_answer(_found(request, public_id))
+
+
+class DisclosureWorkbook(APIView):
+    content_negotiation_class = AnyAccept
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(operation_id="disclosures_xlsx", responses={(200, WORKBOOK_TYPE): OpenApiTypes.BINARY})
+    def get(self, request: Request, public_id: UUID) -> HttpResponse:
+        """Every figure of the document as a workbook, in MWh and t CO₂e. 404 until it is ready."""
+        return workbook_answer(_found(request, public_id))
 
 
 class DisclosureEvidence(APIView):

@@ -11,5 +11,6 @@ urlpatterns = [
     re_path(r"^disclosures/?$", api.DisclosureList.as_view(), name="api-disclosures"),
     re_path(rf"^disclosures/{_ID}/?$", api.DisclosureDetail.as_view(), name="api-disclosure"),
     re_path(rf"^disclosures/{_ID}/pdf/?$", api.DisclosurePdf.as_view(), name="api-disclosure-pdf"),
+    re_path(rf"^disclosures/{_ID}/xlsx/?$", api.DisclosureWorkbook.as_view(), name="api-disclosure-xlsx"),
     re_path(rf"^disclosures/{_ID}/evidence\.json/?$", api.DisclosureEvidence.as_view(), name="api-disclosure-evidence"),
 ]

@@ -21,6 +21,8 @@ from apps.disclosures.queries import Figures
 from apps.organisations.pages import PageRequest, requires
 from apps.organisations.roles import Capability, may
 
+WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
 
 def _quarter(label: str) -> Quarter:
     try:
@@ -123,10 +125,29 @@ def evidence_answer(snapshot: dict[str, Any] | None) -> HttpResponse:
     return answer
 
 
+def workbook_answer(one: Disclosure) -> HttpResponse:
+    """The workbook of a ready document, made now from its frozen figures. Raises ``Http404`` for any other."""
+    from apps.disclosures.workbook.content import workbook  # a web process should not pay for it at its start
+
+    snapshot = queries.evidence(one.organisation_id, one.public_id)
+    if one.state != Disclosure.State.READY or snapshot is None:
+        raise Http404(f"Version {one.version} is not ready: {one.get_state_display().lower()}.")
+    answer = HttpResponse(workbook(snapshot, one.snapshot_digest), content_type=WORKBOOK_TYPE)
+    name = f"{one.organisation.slug}-{one.period.label}-v{one.version}.xlsx"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
 @require_GET
 @requires(Capability.READ)
 def pdf(request: PageRequest, public_id: UUID) -> FileResponse:
     return file_answer(_disclosure(request, public_id))
+
+
+@require_GET
+@requires(Capability.READ)
+def xlsx(request: PageRequest, public_id: UUID) -> HttpResponse:
+    return workbook_answer(_disclosure(request, public_id))
 
 
 @require_GET

@@ -26,6 +26,7 @@ from apps.procurement.models import Instrument
 from apps.sites.models import ControlClass, PuePeriod, Site
 from apps.telemetry.models import Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
+from tests.disclosures.example import example_snapshot
 
 
 @dataclass
@@ -80,7 +81,12 @@ def ready_disclosure(organisation: Organisation, quarter: Quarter) -> Disclosure
         organisation=organisation, label=str(quarter), start=quarter.first_day, end=quarter.next().first_day
     )
     return Disclosure.unscoped.create(
-        organisation=organisation, period=period, version=1, state=Disclosure.State.READY, snapshot={}, pdf=path
+        organisation=organisation,
+        period=period,
+        version=1,
+        state=Disclosure.State.READY,
+        snapshot=example_snapshot(),
+        pdf=path,
     )
 
 

@@ -74,7 +74,7 @@ def test_a_foreign_key_sees_nothing(
 ) -> None:
     foreign = make_key(scopes=("read",), organisation=other_organisation)
     assert get("disclosures", foreign).json()["results"] == []
-    for path in ("", "/pdf", "/evidence.json"):
+    for path in ("", "/pdf", "/xlsx", "/evidence.json"):
         answer = get(f"disclosures/{requested.public_id}{path}", foreign)
         assert answer.status_code == 404
         assert answer["Content-Type"].startswith("application/problem+json")
