@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
 
 from apps.disclosures.report.document import last_day
-from apps.disclosures.report.electricity import BOUNDARY, CONTROL, FACILITY, IT
-from apps.disclosures.report.emissions import INSTRUMENT, METHODS
+from apps.disclosures.report.electricity import FACILITY, IT
+from apps.disclosures.report.emissions import METHODS
 from apps.disclosures.report.workload import KIND, TIERS
+from apps.disclosures.workbook.columns import (
+    FACILITY_COLUMN,
+    IT_COLUMN,
+    METHOD_COLUMNS,
+    OVERHEAD_COLUMN,
+    PROVENANCE_COLUMNS,
+    PUE_COLUMN,
+    QUALITY_COLUMNS,
+    SITE_COLUMNS,
+    WITHOUT_FACTOR,
+    WORK_COLUMNS,
+    Snapshot,
+    column,
+    name_columns,
+    named_column,
+    ranked,
+    ratio,
+    share_column,
+    total_of,
+)
+from apps.disclosures.workbook.methods import by_method, factors, markets
 from apps.disclosures.workbook.writer import (
     COUNT,
     DAY,
-    ENERGY,
-    FACTOR,
     HOURS,
-    MASS,
     MEAN,
     MOMENT,
     PERCENT,
     RATIO,
     SMALL,
     TEXT,
-    YEAR,
     Column,
-    Item,
-    Kind,
     Sheet,
     Table,
     write,
 )
 
 LAYOUT = "1"  # goes up whenever the same snapshot would no longer give the same cells
-MARKS = (("simulated_milliwatt_hours", "simulated"), ("published_milliwatt_hours", "published"))
-Snapshot = Mapping[str, Any]
 
 
 def workbook(snapshot: Snapshot, digest: str) -> bytes:
@@ -47,8 +58,8 @@ def workbook(snapshot: Snapshot, digest: str) -> bytes:
         headline(snapshot),
         sites(snapshot),
         factors(snapshot),
-        Sheet("Location-based", _by_method(snapshot, "location")),
-        Sheet("Market-based", [*_markets(snapshot), *_by_method(snapshot, "market")]),
+        Sheet("Location-based", by_method(snapshot, "location")),
+        Sheet("Market-based", [*markets(snapshot), *by_method(snapshot, "market")]),
         workload(snapshot),
         memo(snapshot),
         quality(snapshot),
@@ -60,91 +71,6 @@ def workbook(snapshot: Snapshot, digest: str) -> bytes:
         state=document["state"],
         created=datetime.fromisoformat(document["collected_at"]),
     )
-
-
-# --- Columns ------------------------------------------------------------------------------------------------------
-
-
-def _column(head: str, kind: Kind, name: str) -> Column:
-    return Column(head, kind, lambda row: row.get(name))
-
-
-def _named(head: str, kind: Kind, name: str, names: Mapping[str, str]) -> Column:
-    return Column(head, kind, lambda row: names.get(row[name], row[name]) if name in row else None)
-
-
-def _ratio(part: int | None, whole: int | None, times: int = 1) -> Fraction | None:
-    """part x times / whole; absent where either is, or the whole is 0."""
-    return None if part is None or not whole else Fraction(part * times, whole)
-
-
-def _share(head: str, name: str, total: Item) -> Column:
-    """Of a total, in per cent; the kind takes parts per million."""
-    return Column(head, PERCENT, lambda row: _ratio(row.get(name), total[name], 10**6))
-
-
-def _overhead(row: Item) -> int | None:
-    return row[FACILITY] - row[IT] if FACILITY in row else None
-
-
-def _marks(row: Item) -> str:
-    return ", ".join(word for name, word in MARKS if row.get(name))
-
-
-FACILITY_COLUMN = _column("Facility electricity, MWh", ENERGY, FACILITY)
-IT_COLUMN = _column("IT electricity, MWh", ENERGY, IT)
-OVERHEAD_COLUMN = Column("Overhead, MWh", ENERGY, _overhead)
-PUE_COLUMN = Column("PUE, mean", MEAN, lambda row: _ratio(row.get(FACILITY), row.get(IT)))
-METHOD_COLUMNS = {
-    method: _column(f"{name} emissions, t CO₂e", MASS, f"{method}_mg") for method, name in METHODS.items()
-}
-WORK_COLUMNS = [_column("Tokens", COUNT, "tokens"), _column("Requests", COUNT, "requests")]
-PROVENANCE_COLUMNS = [
-    _column("Of which simulated, MWh", ENERGY, "simulated_milliwatt_hours"),
-    _column("Of which published runs, MWh", ENERGY, "published_milliwatt_hours"),
-    Column("Marks", TEXT, _marks),
-]
-WITHOUT_FACTOR = _column("Without a factor, MWh", ENERGY, "without_factor_milliwatt_hours")
-QUALITY_COLUMNS = [
-    *(
-        _column(f"{letter} {name.lower()}, MWh", ENERGY, f"tier_{tier}_milliwatt_hours")
-        for tier, (letter, name, _) in TIERS.items()
-    ),
-    _column("Quality", TEXT, "quality"),
-]
-SITE_COLUMNS = [
-    Column("Site", TEXT, lambda row: row.get("site_name") or row.get("site")),
-    _column("Code", TEXT, "site"),
-    _column("Country", TEXT, "country"),
-    _named("Control class", TEXT, "control", CONTROL),
-    _column("Grid zone", TEXT, "grid_zone"),
-    _column("Market", TEXT, "market"),
-]
-
-
-def _name_columns(head: str, key: str) -> list[Column]:
-    return [
-        Column(head, TEXT, lambda row: row.get(f"{key}_name") or row.get(key) or "Unassigned"),
-        _column("Identifier", TEXT, key),
-    ]
-
-
-def _ranked(rows: Iterable[Item], key: str, by: str = FACILITY) -> list[Item]:
-    """The largest first, the unassigned last."""
-    return sorted(rows, key=lambda row: (row.get(key) is None, -(row[by] or 0), str(row.get(key))))
-
-
-def _sum(rows: Sequence[Item], *names: str) -> Item:
-    present = {name: [row[name] for row in rows if row[name] is not None] for name in names}
-    return {name: sum(values) if values else None for name, values in present.items()}
-
-
-def _total(snapshot: Snapshot) -> Item:
-    total: Item = snapshot["totals"]["quarter"]["figures"]
-    return total
-
-
-# --- Sheets -------------------------------------------------------------------------------------------------------
 
 
 def about(snapshot: Snapshot, digest: str) -> Sheet:
@@ -196,7 +122,7 @@ def about(snapshot: Snapshot, digest: str) -> Sheet:
     }
     if organisation["demo"]:
         reading["Demonstration"] = "This organisation was made for demonstration."
-    pair = (_column("Item", TEXT, "name"), _column("Value", TEXT, "value"))
+    pair = (column("Item", TEXT, "name"), column("Value", TEXT, "value"))
     return Sheet(
         "About",
         [
@@ -204,13 +130,13 @@ def about(snapshot: Snapshot, digest: str) -> Sheet:
             Table(
                 "HowToRead",
                 "How to read it",
-                (_column("Subject", TEXT, "name"), _column("What holds", TEXT, "value")),
+                (column("Subject", TEXT, "name"), column("What holds", TEXT, "value")),
                 [{"name": name, "value": value} for name, value in reading.items()],
             ),
             Table(
                 "WarmingPotentials",
                 "Global warming potentials over 100 years, kg CO₂e per kg",
-                (_column("Set", TEXT, "set"), _column("Gas", TEXT, "gas"), _column("GWP", MEAN, "gwp")),
+                (column("Set", TEXT, "set"), column("Gas", TEXT, "gas"), column("GWP", MEAN, "gwp")),
                 [
                     {"set": name, "gas": gas, "gwp": Fraction(value)}
                     for name, values in method["gwp_sets"].items()
@@ -234,7 +160,7 @@ def headline(snapshot: Snapshot) -> Sheet:
         for name, word in words.items()
         if name in totals
     ]
-    now, before = _total(snapshot), totals["previous"]["figures"] or {}
+    now, before = total_of(snapshot), totals["previous"]["figures"] or {}
     measures = {
         IT: "IT electricity",
         FACILITY: "Facility electricity",
@@ -247,8 +173,8 @@ def headline(snapshot: Snapshot) -> Sheet:
                 "Headline",
                 "Electricity and Scope 2 emissions of AI workloads",
                 [
-                    _column("Period", TEXT, "name"),
-                    _column("Quarters", TEXT, "label"),
+                    column("Period", TEXT, "name"),
+                    column("Quarters", TEXT, "label"),
                     IT_COLUMN,
                     OVERHEAD_COLUMN,
                     FACILITY_COLUMN,
@@ -256,7 +182,7 @@ def headline(snapshot: Snapshot) -> Sheet:
                     *METHOD_COLUMNS.values(),
                     WITHOUT_FACTOR,
                     *WORK_COLUMNS,
-                    _column("Readings", COUNT, "readings"),
+                    column("Readings", COUNT, "readings"),
                     *QUALITY_COLUMNS,
                     *PROVENANCE_COLUMNS,
                 ],
@@ -265,13 +191,13 @@ def headline(snapshot: Snapshot) -> Sheet:
             Table(
                 "Change",
                 "Change on the previous quarter",
-                [_column("Measure", TEXT, "name"), _column("Change, %", PERCENT, "change")],
+                [column("Measure", TEXT, "name"), column("Change, %", PERCENT, "change")],
                 [
                     {
                         "name": word,
                         "change": None
                         if now[name] is None or before.get(name) is None
-                        else _ratio(now[name] - before[name], before[name], 10**6),
+                        else ratio(now[name] - before[name], before[name], 10**6),
                     }
                     for name, word in measures.items()
                 ],
@@ -281,7 +207,7 @@ def headline(snapshot: Snapshot) -> Sheet:
 
 
 def sites(snapshot: Snapshot) -> Sheet:
-    total = _total(snapshot)
+    total = total_of(snapshot)
     return Sheet(
         "Sites",
         [
@@ -294,11 +220,11 @@ def sites(snapshot: Snapshot) -> Sheet:
                     OVERHEAD_COLUMN,
                     FACILITY_COLUMN,
                     PUE_COLUMN,
-                    _share("Share of facility electricity, %", FACILITY, total),
+                    share_column("Share of facility electricity, %", FACILITY, total),
                     *QUALITY_COLUMNS,
                     *PROVENANCE_COLUMNS,
                 ],
-                _ranked(snapshot["by_site"], "site"),
+                ranked(snapshot["by_site"], "site"),
                 total,
                 ["Quality: the weakest tier that makes up 5 % or more of the energy."],
             ),
@@ -306,8 +232,8 @@ def sites(snapshot: Snapshot) -> Sheet:
                 "Boundary",
                 "Sites, their control class and what follows from it",
                 [
-                    _column("Site", TEXT, "name"),
-                    _column("Code", TEXT, "code"),
+                    column("Site", TEXT, "name"),
+                    column("Code", TEXT, "code"),
                     *SITE_COLUMNS[2:],
                     Column(
                         "Reported in",
@@ -322,10 +248,10 @@ def sites(snapshot: Snapshot) -> Sheet:
                 "Power usage effectiveness applied, and where it comes from",
                 [
                     *SITE_COLUMNS[:2],
-                    _column("From", DAY, "start"),
-                    _column("Last day", DAY, "last_day"),
-                    _column("PUE", RATIO, "pue_ppm"),
-                    _column("Source", TEXT, "pue_source"),
+                    column("From", DAY, "start"),
+                    column("Last day", DAY, "last_day"),
+                    column("PUE", RATIO, "pue_ppm"),
+                    column("Source", TEXT, "pue_source"),
                 ],
                 snapshot["location_rates"],
             ),
@@ -333,171 +259,18 @@ def sites(snapshot: Snapshot) -> Sheet:
     )
 
 
-def _of_factor(head: str, kind: Kind, name: str, key: str = "factor") -> Column:
-    return Column(head, kind, lambda rate: (rate.get(key) or {}).get(name))
-
-
-def factors(snapshot: Snapshot) -> Sheet:
-    return Sheet(
-        "Factors",
-        [
-            Table(
-                "Factors",
-                "Location-based factors in force",
-                [
-                    *SITE_COLUMNS[:2],
-                    _column("Grid zone of the site", TEXT, "grid_zone"),
-                    _column("From", DAY, "start"),
-                    _column("Last day", DAY, "last_day"),
-                    _column("Factor, kg CO₂e/MWh", FACTOR, "factor_ug_per_kwh"),
-                    _of_factor("Zone of the factor", TEXT, "zone"),
-                    _of_factor("Data year", YEAR, "data_year"),
-                    _of_factor("Publisher", TEXT, "publisher"),
-                    _of_factor("Title", TEXT, "title"),
-                    _of_factor("Edition", TEXT, "edition"),
-                    Column(
-                        "Boundary", TEXT, lambda rate: BOUNDARY[rate["factor"]["boundary"]] if rate["factor"] else ""
-                    ),
-                    _of_factor("Basis", TEXT, "basis"),
-                    _column("GWP set", TEXT, "gwp_set"),
-                    _of_factor("Licence", TEXT, "licence"),
-                    _of_factor("Address", TEXT, "source_url"),
-                    _of_factor("Dataset, SHA-256", TEXT, "dataset_digest"),
-                    Column("Why this one", TEXT, lambda rate: "; ".join(rate["reasons"])),
-                ],
-                snapshot["location_rates"],
-            )
-        ],
-    )
-
-
-def _by_method(snapshot: Snapshot, method: str) -> list[Table]:
-    total, field = _total(snapshot), f"{method}_mg"
-    figures = [
-        FACILITY_COLUMN,
-        METHOD_COLUMNS[method],
-        _share("Share of emissions, %", field, total),
-        Column("Mean factor, kg CO₂e/MWh", MEAN, lambda row: _ratio(row.get(field), row.get(FACILITY), 1000)),
-        WITHOUT_FACTOR,
-        *PROVENANCE_COLUMNS,
-    ]
-    name, prefix = METHODS[method], method.title()
-    return [
-        Table(
-            f"{prefix}BySite",
-            f"{name} emissions by country and site",
-            [*SITE_COLUMNS, *figures],
-            _ranked(snapshot["by_site"], "site", field),
-            total,
-        ),
-        *(
-            Table(
-                f"{prefix}By{key.title()}",
-                f"{name} emissions by {head}",
-                [*_name_columns(head[0].upper() + head[1:], key), *figures],
-                _ranked(snapshot[f"by_{key}"], key, field),
-                total,
-            )
-            for key, head in (("team", "team"), ("model", "AI model"))
-        ),
-    ]
-
-
-def _fallback(rate: Item) -> str:
-    if "fallback" not in rate:
-        return ""
-    if not rate["uncovered_milliwatt_hours"]:
-        return "not needed"
-    return "grid average" if rate["fallback"] == "location" else "residual mix"
-
-
-def _outcome(lot: Item) -> str:
-    if "failed" not in lot:
-        return ""
-    return "fails a criterion" if lot["failed"] else "meets the criteria"
-
-
-def _markets(snapshot: Snapshot) -> list[Table]:
-    rates = snapshot["market_rates"]
-    lots = [{"market": rate["market"], **lot} for rate in rates for lot in rate["instruments"]]
-    sums = ("covered_milliwatt_hours", "uncovered_milliwatt_hours", "surplus_milliwatt_hours", "instruments_mg")
-    yearly = snapshot["organisation"]["claim_period"] == "year"
-    uncovered = Column(
-        "Uncovered, %", PERCENT, lambda rate: _ratio(rate["uncovered_milliwatt_hours"], rate[FACILITY], 10**6)
-    )
-    return [
-        Table(
-            "Markets",
-            "Market-based result by market",
-            [
-                _column("Market", TEXT, "market"),
-                _column("Claim period from", DAY, "period_start"),
-                Column(
-                    "Last day", DAY, lambda rate: last_day(rate["period_end"]).isoformat() if "market" in rate else None
-                ),
-                FACILITY_COLUMN,
-                _column("Covered, MWh", ENERGY, "covered_milliwatt_hours"),
-                _column("Uncovered, MWh", ENERGY, "uncovered_milliwatt_hours"),
-                uncovered,
-                _column("Surplus, MWh", ENERGY, "surplus_milliwatt_hours"),
-                METHOD_COLUMNS["location"],
-                _column("Of the instruments, t CO₂e", MASS, "instruments_mg"),
-                Column("Factor of the uncovered part", TEXT, _fallback),
-                _column("Residual mix, kg CO₂e/MWh", FACTOR, "fallback_ug_per_kwh"),
-                _of_factor("Data year", YEAR, "data_year", "fallback_factor"),
-                _of_factor("Publisher", TEXT, "publisher", "fallback_factor"),
-                _of_factor("Edition", TEXT, "edition", "fallback_factor"),
-                METHOD_COLUMNS["market"],
-                Column("Why", TEXT, lambda rate: "; ".join(rate.get("fallback_reasons", ()))),
-            ],
-            rates,
-            _sum(rates, FACILITY, *sums, "location_mg", "market_mg") if rates else None,
-            [
-                "Covered: by instruments that meet the quality criteria. Surplus is disclosed and lapses.",
-                *(["The claim period is the calendar year: this table covers the year, not the quarter."] * yearly),
-            ],
-        ),
-        Table(
-            "Instruments",
-            "Instruments and the quality criteria of the Scope 2 Guidance, table 7.1",
-            [
-                _column("Lot", TEXT, "reference"),
-                _column("Market", TEXT, "market"),
-                _named("Type", TEXT, "type", INSTRUMENT),
-                _column("Technology", TEXT, "technology"),
-                _column("Vintage from", DAY, "vintage_start"),
-                _column("Vintage, last day", DAY, "vintage_last_day"),
-                _column("Volume, MWh", ENERGY, "volume_milliwatt_hours"),
-                _column("Applied, MWh", ENERGY, "applied_milliwatt_hours"),
-                _column("Surplus, MWh", ENERGY, "surplus_milliwatt_hours"),
-                _column("Factor, kg CO₂e/MWh", FACTOR, "ug_per_kwh"),
-                _column("Applied, t CO₂e", MASS, "applied_mg"),
-                Column("Outcome", TEXT, _outcome),
-                Column("Criteria failed", TEXT, lambda lot: "; ".join(lot.get("failed", ()))),
-                _column("Registry", TEXT, "tracking_system"),
-                _column("First serial number", TEXT, "serial_start"),
-                _column("Last serial number", TEXT, "serial_end"),
-                _column("Retired on", DAY, "retired_on"),
-                _column("Beneficiary", TEXT, "beneficiary"),
-                Column("Marks", TEXT, lambda lot: "example" if lot.get("simulated") else ""),
-            ],
-            lots,
-        ),
-    ]
-
-
 def _per_thousand(head: str, name: str) -> Column:
     """mWh or mg a token, which is Wh or g per 1,000 tokens."""
     return Column(
         head,
         SMALL,
-        lambda row: _ratio(row[name], row["tokens"]) if row.get("kind") == "inference" else None,
+        lambda row: ratio(row[name], row["tokens"]) if row.get("kind") == "inference" else None,
     )
 
 
 def workload(snapshot: Snapshot) -> Sheet:
-    total = _total(snapshot)
-    phase = _named("Phase", TEXT, "kind", KIND)
+    total = total_of(snapshot)
+    phase = named_column("Phase", TEXT, "kind", KIND)
     figures = [IT_COLUMN, OVERHEAD_COLUMN, FACILITY_COLUMN, *METHOD_COLUMNS.values(), *WORK_COLUMNS]
     return Sheet(
         "Workload kinds",
@@ -508,11 +281,11 @@ def workload(snapshot: Snapshot) -> Sheet:
                 [
                     phase,
                     *figures,
-                    _share("Share of facility electricity, %", FACILITY, total),
+                    share_column("Share of facility electricity, %", FACILITY, total),
                     *QUALITY_COLUMNS,
                     *PROVENANCE_COLUMNS,
                 ],
-                _ranked(snapshot["by_kind"], "kind"),
+                ranked(snapshot["by_kind"], "kind"),
                 total,
                 ["Overhead: facility minus IT electricity, carried by each phase in proportion to its IT electricity."],
             ),
@@ -520,7 +293,7 @@ def workload(snapshot: Snapshot) -> Sheet:
                 "ModelKinds",
                 "By AI model and phase of work, with the intensity of inference",
                 [
-                    *_name_columns("AI model", "model"),
+                    *name_columns("AI model", "model"),
                     phase,
                     *figures,
                     _per_thousand("Electricity, Wh per 1,000 tokens", FACILITY),
@@ -530,14 +303,14 @@ def workload(snapshot: Snapshot) -> Sheet:
                     ),
                     *PROVENANCE_COLUMNS,
                 ],
-                _ranked(snapshot["by_model_kind"], "model"),
+                ranked(snapshot["by_model_kind"], "model"),
                 total,
                 ["Intensity: facility electricity of inference that reports tokens, input and output together."],
             ),
             Table(
                 "Weeks",
                 "By week, counted from the first day of the quarter, and phase of work",
-                [_column("Week from", DAY, "week_start"), phase, *figures, *PROVENANCE_COLUMNS],
+                [column("Week from", DAY, "week_start"), phase, *figures, *PROVENANCE_COLUMNS],
                 snapshot["by_week_kind"],
                 total,
             ),
@@ -554,15 +327,15 @@ def memo(snapshot: Snapshot) -> Sheet:
                 "ScopeThree",
                 "Public cloud, Scope 3 category 1: not part of any total in this document",
                 [*SITE_COLUMNS[:3], IT_COLUMN, FACILITY_COLUMN, METHOD_COLUMNS["location"], *PROVENANCE_COLUMNS],
-                _ranked(cloud["by_site"], "site"),
+                ranked(cloud["by_site"], "site"),
                 cloud["total"],
                 ["A market-based figure is for the provider to give: its instruments are not known here."],
             ),
             Table(
                 "Unassigned",
                 "Readings that have no site yet: not part of any total in this document",
-                [_column("Source", TEXT, "source"), IT_COLUMN, _column("Readings", COUNT, "readings")],
-                _ranked(unassigned["by_source"], "source", IT),
+                [column("Source", TEXT, "source"), IT_COLUMN, column("Readings", COUNT, "readings")],
+                ranked(unassigned["by_source"], "source", IT),
                 unassigned["total"],
                 ["Without a site there is no grid, no PUE and no emissions; they follow once the source is assigned."],
             ),
@@ -571,9 +344,9 @@ def memo(snapshot: Snapshot) -> Sheet:
 
 
 def quality(snapshot: Snapshot) -> Sheet:
-    total = _total(snapshot)
+    total = total_of(snapshot)
     simulated, published = total["simulated_milliwatt_hours"], total["published_milliwatt_hours"]
-    share = _share("Share, %", FACILITY, total)
+    share = share_column("Share, %", FACILITY, total)
     origins = {
         "The organisation’s own telemetry": total[FACILITY] - simulated - published,
         "Simulated load, not a measurement": simulated,
@@ -586,9 +359,9 @@ def quality(snapshot: Snapshot) -> Sheet:
                 "Tiers",
                 "How the electricity is known",
                 [
-                    _column("Tier", TEXT, "tier"),
-                    _column("Method", TEXT, "method"),
-                    _column("What it means", TEXT, "meaning"),
+                    column("Tier", TEXT, "tier"),
+                    column("Method", TEXT, "method"),
+                    column("What it means", TEXT, "meaning"),
                     FACILITY_COLUMN,
                     share,
                 ],
@@ -606,28 +379,28 @@ def quality(snapshot: Snapshot) -> Sheet:
             Table(
                 "Provenance",
                 "Whose data it is",
-                [_column("Origin", TEXT, "name"), FACILITY_COLUMN, share],
+                [column("Origin", TEXT, "name"), FACILITY_COLUMN, share],
                 [{"name": name, FACILITY: value} for name, value in origins.items()],
                 {FACILITY: total[FACILITY]},
             ),
             Table(
                 "Published",
                 "Published runs shown as examples, and who published them",
-                [_column("Run", TEXT, "name"), FACILITY_COLUMN, _column("Source", TEXT, "citation")],
+                [column("Run", TEXT, "name"), FACILITY_COLUMN, column("Source", TEXT, "citation")],
                 snapshot["published"],
             ),
             Table(
                 "Sources",
                 "Coverage by source, silent ones and the least covered first",
                 [
-                    _column("Source", TEXT, "source"),
+                    column("Source", TEXT, "source"),
                     Column("Site", TEXT, lambda one: one["site"] or "Unassigned"),
-                    _column("First reading, UTC", MOMENT, "first_reading"),
-                    _column("Last reading, UTC", MOMENT, "last_reading"),
-                    _column("Covered, h", HOURS, "covered_ms"),
-                    _column("Coverage, % of time expected", PERCENT, "coverage_ppm"),
+                    column("First reading, UTC", MOMENT, "first_reading"),
+                    column("Last reading, UTC", MOMENT, "last_reading"),
+                    column("Covered, h", HOURS, "covered_ms"),
+                    column("Coverage, % of time expected", PERCENT, "coverage_ppm"),
                     Column("State", TEXT, lambda one: "Silent" if one["silent"] else ""),
-                    _column("Overlap, h", HOURS, "overlap_ms"),
+                    column("Overlap, h", HOURS, "overlap_ms"),
                 ],
                 sorted(snapshot["sources"], key=lambda one: (not one["silent"], one["coverage_ppm"], one["source"])),
                 notes=["Overlap: time that two readings of one source both cover. Their energy is counted as sent."],
