@@ -78,7 +78,8 @@ def parse_list(request: Request, name: str, choices: Collection[str] | None = No
     values = [part.strip() for text in request.query_params.getlist(name) for part in text.split(",")]
     for value in values:
         if choices is not None and value not in choices:
-            raise bad_parameter(name, value, f"one of {', '.join(choices)}")
+            known = ", ".join(choice for choice in choices if choice)
+            raise bad_parameter(name, value, f"one of {known}{', or empty' if '' in choices else ''}")
     return tuple(dict.fromkeys(values))
 
 

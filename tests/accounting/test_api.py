@@ -141,3 +141,10 @@ def test_the_schema_documents_the_parameters(client):
     schema = client.get("/api/schema/", headers={"Accept": "application/json"}).json()
     names = {parameter["name"] for parameter in schema["paths"]["/api/v1/energy/"]["get"]["parameters"]}
     assert {"from", "to", "group_by", "scope", "team", "cursor"} <= names
+
+
+def test_a_bad_kind_is_answered_with_the_kinds_there_are(get):
+    error = get("/api/v1/energy?from=2026-07-01&to=2026-07-02&kind=serving", status=400).json()["errors"][0]
+    assert error["got"] == "serving"
+    assert error["expected"].startswith("one of other, training")
+    assert error["expected"].endswith(", or empty")
