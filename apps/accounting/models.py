@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.core.tenancy import OrganisationOwned
-from apps.factors.models import Factor
+from apps.factors.models import Factor, FactorDataset
 from apps.organisations.models import Organisation, Team
 from apps.sites.models import Site
 from apps.telemetry.models import Attribution, Boundary, Method, Source
@@ -28,6 +28,7 @@ class Account(OrganisationOwned):
     boundary = models.SmallIntegerField(choices=Boundary)
     method = models.SmallIntegerField(choices=Method)
     hardware = models.ForeignKey(HardwareProfile, null=True, on_delete=models.PROTECT, related_name="+")
+    accelerators = models.IntegerField(null=True, help_text="devices behind a reading, for accelerator-hours")
 
     class Meta:
         constraints = [
@@ -39,6 +40,7 @@ class Account(OrganisationOwned):
                 "boundary",
                 "method",
                 Coalesce("hardware", models.Value("")),
+                Coalesce("accelerators", 0),
                 name="account_once",
             )
         ]
@@ -73,6 +75,8 @@ class LocationRate(OrganisationOwned):
     pue_source = models.CharField(max_length=200)
     factor = models.ForeignKey(Factor, null=True, on_delete=models.PROTECT, related_name="+")
     factor_ug_per_kwh = models.BigIntegerField(null=True)
+    level = models.CharField(max_length=12, blank=True, help_text="of the hierarchy, see engine.factor_choice")
+    lag_years = models.SmallIntegerField(default=0, help_text="activity year less data year")
     gwp_set = models.CharField(max_length=4)
     reasons = models.JSONField(default=list, help_text="the levels tried, what was missing, the lag in years")
     engine_version = models.CharField(max_length=20)
@@ -149,6 +153,11 @@ class MarketRate(OrganisationOwned):
         default=dict,
         help_text="each instrument: accepted, applied, surplus, failed criteria",
     )
+    parts = models.JSONField(
+        default=list,
+        help_text="earmarked allocation: the consumption by team and model that lots were bought for, each with its"
+        " energy, what covers it and the instruments' emissions; empty for pro rata",
+    )
     engine_version = models.CharField(max_length=20)
     calculated_at = models.DateTimeField(default=timezone.now)
 
@@ -159,6 +168,111 @@ class MarketRate(OrganisationOwned):
                 name="market_rate_once",
             )
         ]
+
+
+class MarketHour(models.Model):
+    """The hourly what-if (``ghgp-scope2-draft-2025-10``) of one market: informative, never the reported figure.
+
+    ``load = standard supply + matched + unmatched``. Energies in mWh, emissions in mg.
+    """
+
+    class Fallback(models.IntegerChoices):
+        HOURLY_RESIDUAL = 1, "Hourly residual mix"
+        RESIDUAL = 2, "Annual residual mix"
+        FOSSIL = 3, "Fossil-only average of the market"
+        DEFAULT = 4, "Conservative fossil default"
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    market = models.CharField(max_length=20)
+    hour = models.IntegerField(help_text="hours since the epoch, UTC")
+    load_milliwatt_hours = models.BigIntegerField()
+    standard_supply_milliwatt_hours = models.BigIntegerField()
+    matched_milliwatt_hours = models.BigIntegerField()
+    unmatched_milliwatt_hours = models.BigIntegerField()
+    surplus_milliwatt_hours = models.BigIntegerField()
+    carbon_free_milliwatt_hours = models.BigIntegerField(
+        null=True, help_text="24/7 score: numerator; absent without it"
+    )
+    location_mg = models.BigIntegerField(null=True)
+    market_mg = models.BigIntegerField()
+    fallback = models.SmallIntegerField(choices=Fallback)
+    fallback_ug_per_kwh = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("organisation", "market", "hour")
+
+
+class SetAside(models.Model):
+    """Energy of one attribution in one hour that another source of the same device also measured, and is not counted.
+
+    Written by the rebuild of the day, in its transaction; the readings themselves stay as they were received.
+    """
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    hour = models.IntegerField(help_text="hours since the epoch")
+    attribution = models.ForeignKey(
+        Attribution, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    counted_source = models.ForeignKey(
+        Source,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        help_text="the source that is counted instead",
+    )
+    energy_microwatt_hours = models.BigIntegerField()
+    covered_ms = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("organisation", "hour", "attribution", "counted_source")
+
+
+class FactorAdoption(OrganisationOwned):
+    """An organisation's decision to use one edition of a dataset for activities of ``[start, end)``.
+
+    A dataset that is loaded and not adopted changes no figure. Kept when it ends: the audit log and old disclosures
+    refer to it.
+    """
+
+    dataset = models.ForeignKey(FactorDataset, on_delete=models.PROTECT, related_name="+")
+    start = models.DateField(null=True, blank=True, help_text="empty: from the beginning")
+    end = models.DateField(null=True, blank=True, help_text="first day after; empty: until further notice")
+    adopted_by = models.CharField(max_length=254)
+    adopted_at = models.DateTimeField(default=timezone.now)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["dataset", "start"]
+        constraints = [
+            models.UniqueConstraint(
+                "organisation",
+                "dataset",
+                Coalesce("start", models.Value("0001-01-01", output_field=models.DateField())),
+                name="factor_adoption_once",
+            ),
+        ]
+
+
+class Reconciliation(OrganisationOwned):
+    """A site's month held against its meter, as an officer booked it.
+
+    ``booked_milliwatt_hours`` is the difference that stands in the accounts as a reading of the site's own source,
+    *metered, facility, no team*; a later booking of the same month replaces it.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    month = models.IntegerField(help_text="yyyymm")
+    metered_milliwatt_hours = models.BigIntegerField()
+    telemetry_milliwatt_hours = models.BigIntegerField(help_text="facility energy in the ledger before the booking")
+    booked_milliwatt_hours = models.BigIntegerField()
+    booked_by = models.CharField(max_length=254)
+    booked_at = models.DateTimeField(default=timezone.now)
+    note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-month", "site"]
+        constraints = [models.UniqueConstraint(fields=["site", "month"], name="reconciliation_once")]
 
 
 class RebuiltDay(models.Model):

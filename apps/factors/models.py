@@ -6,6 +6,7 @@ names the one it supersedes.
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 
@@ -35,17 +36,35 @@ class FactorDataset(models.Model):
     class Kind(models.TextChoices):
         LOCATION = "location", "Location-based grid average"
         RESIDUAL = "residual", "Residual mix"
+        SUPPLIER = "supplier", "Supplier or utility rate"
+        INSTRUMENT = "instrument", "Factor of an instrument"
+        FOSSIL_DEFAULT = "fossil_default", "Fossil-only average or default"
+        UPSTREAM = "upstream", "Upstream of fuels (Scope 3, category 3)"
+        LOSSES = "losses", "Transmission and distribution losses (Scope 3, category 3)"
+        HOURLY = "hourly", "Hourly location-based grid average"
+        HOURLY_RESIDUAL = "hourly_residual", "Hourly residual mix"
+        HOURLY_CFE = "hourly_cfe", "Hourly carbon-free share of the grid"
 
     class Boundary(models.TextChoices):
         DIRECT = "direct", "Direct emissions of generation"
         LIFE_CYCLE = "life_cycle", "Life cycle (upstream and construction included)"
 
+    class Perimeter(models.TextChoices):
+        GENERATION = "generation", "Generation in the zone"
+        CONSUMPTION = "consumption", "Consumption in the zone (imports and exports accounted for)"
+        UNSTATED = "unstated", "Not stated by the publisher"
+
+    # Set for what one organisation brought in itself, under its own licence: nobody else sees it.
+    organisation = models.ForeignKey(
+        "organisations.Organisation", null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
     slug = models.SlugField(max_length=80)
     edition = models.CharField(max_length=40)
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Kind)
     publisher = models.CharField(max_length=120)
     title = models.CharField(max_length=300)
     boundary = models.CharField(max_length=10, choices=Boundary)
+    perimeter = models.CharField(max_length=12, choices=Perimeter, default=Perimeter.UNSTATED)
     basis = models.CharField(
         max_length=200,
         help_text="generation or consumption, losses, what the publisher says",
@@ -71,7 +90,9 @@ class FactorDataset(models.Model):
 
     class Meta:
         ordering = ["slug", "edition"]
-        constraints = [models.UniqueConstraint(fields=["slug", "edition"], name="factor_dataset_edition_once")]
+        constraints = [
+            models.UniqueConstraint("slug", "edition", Coalesce("organisation", 0), name="factor_dataset_edition_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.publisher}, {self.title} ({self.edition})"
@@ -93,6 +114,9 @@ class Factor(models.Model):
     co2_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
     ch4_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
     n2o_kg_per_mwh = models.DecimalField(max_digits=16, decimal_places=11, null=True)
+    biogenic_co2_kg_per_mwh = models.DecimalField(
+        max_digits=16, decimal_places=11, null=True, help_text="outside the scopes, never part of CO2e"
+    )
     quality = models.CharField(max_length=80, blank=True)
     note = models.CharField(max_length=500, blank=True)
 
@@ -112,6 +136,17 @@ class Factor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.zone_id} {self.data_year}: {self.co2e_kg_per_mwh} kg/MWh"
+
+
+class HourlyFactor(models.Model):
+    """One hour of a zone in a dataset of an hourly kind."""
+
+    dataset = models.ForeignKey(FactorDataset, on_delete=models.CASCADE, related_name="+")
+    zone = models.ForeignKey(GridZone, on_delete=models.PROTECT, related_name="+")
+    hour = models.IntegerField(help_text="hours since the epoch, UTC")
+    value = models.BigIntegerField(help_text="ug CO2e per kWh; carbon-free share: parts per million")
+    is_estimated = models.BooleanField(default=False, help_text="the provider calls it an estimate")
+    pk = models.CompositePrimaryKey("dataset", "zone", "hour")
 
 
 class GwpValue(models.Model):

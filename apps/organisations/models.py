@@ -17,10 +17,34 @@ class Organisation(models.Model):
         QUARTER = "quarter", "Quarter"
         YEAR = "year", "Year (interim figures are provisional)"
 
+    class MarketAllocation(models.TextChoices):
+        PRO_RATA = "pro_rata", "Pro rata: every megawatt-hour of a market carries the same share of its instruments"
+        EARMARKED = "earmarked", "Earmarked: a lot serves the team or model that it was bought for first"
+
+    class PoolPolicy(models.TextChoices):
+        """Who bears energy that no team used by name. The pool is shown whatever the policy."""
+
+        UNALLOCATED = "unallocated", "Left in the pool, shown as a row of its own"
+        BY_ENERGY = "by_energy", "Shared by the energy of the teams and models at the site in the month"
+        BY_ACCELERATOR_HOURS = "by_accelerator_hours", "Shared by their accelerator-hours at the site in the month"
+
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     claim_period = models.CharField(max_length=10, choices=ClaimPeriod, default=ClaimPeriod.QUARTER)
     vintage_window_months = models.PositiveSmallIntegerField(default=12)
+    market_allocation = models.CharField(max_length=10, choices=MarketAllocation, default=MarketAllocation.PRO_RATA)
+    idle_policy = models.CharField(max_length=20, choices=PoolPolicy, default=PoolPolicy.UNALLOCATED)
+    difference_policy = models.CharField(
+        max_length=20,
+        choices=PoolPolicy,
+        default=PoolPolicy.UNALLOCATED,
+        help_text="what becomes of the difference between a site's meter and the telemetry below it",
+    )
+    uncertainty_ppm = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="relative uncertainty by name, in place of the engine's defaults; see accounting.engine.uncertainty",
+    )
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -27,15 +27,41 @@ class Instrument(OrganisationOwned):
     co2_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
     ch4_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=9, null=True, blank=True)
     n2o_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=9, null=True, blank=True)
+    biogenic_co2_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
     tracking_system = models.CharField(max_length=60, blank=True)
     serial_start = models.CharField(max_length=80, blank=True)
     serial_end = models.CharField(max_length=80, blank=True)
+    # The serial range as the database compares it, worked out from the two texts above when the lot is saved: equal
+    # prefixes and overlapping numbers are one claim made twice. Numbers as 40 digits with leading zeros.
+    serial_prefix = models.CharField(max_length=80, blank=True, editable=False)
+    serial_first = models.CharField(max_length=40, blank=True, editable=False)
+    serial_last = models.CharField(max_length=40, blank=True, editable=False)
+    issued_on = models.DateField(null=True, blank=True)
     retired_on = models.DateField(null=True, blank=True)
     beneficiary = models.CharField(
         max_length=120,
         blank=True,
         help_text="for whom it was retired, where that is not the organisation itself",
     )
+    deliverable = models.BooleanField(
+        default=True, help_text="whether the electricity could be delivered to the market; asked by the hourly draft"
+    )
+    supplier_attested = models.BooleanField(
+        null=True,
+        help_text="criterion 6: the supplier attests a delivered mix from which sold attributes are left out",
+    )
+    exclusive_claim = models.BooleanField(
+        null=True, help_text="criterion 7: every instrument that carries the claim comes to the organisation alone"
+    )
+    earmark_team = models.ForeignKey(
+        "organisations.Team", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    earmark_model = models.ForeignKey(
+        "workloads.AIModel", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    evidence = models.FileField(upload_to="instruments/", blank=True, max_length=300)
+    evidence_name = models.CharField(max_length=200, blank=True, help_text="what the file was called")
+    evidence_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the file")
     claim_start = models.DateField(
         null=True,
         blank=True,
@@ -54,13 +80,6 @@ class Instrument(OrganisationOwned):
                 name="instrument_reference_once",
                 violation_error_message="Another instrument has this reference.",
             ),
-            # Quality criterion 2: a claim is made once, in the whole installation.
-            models.UniqueConstraint(
-                fields=["tracking_system", "serial_start"],
-                condition=~Q(serial_start=""),
-                name="instrument_serial_claimed_once",
-                violation_error_message="These serial numbers are already claimed in this tracking system.",
-            ),
             models.CheckConstraint(
                 condition=Q(volume_milliwatt_hours__gt=0),
                 name="instrument_volume_positive",
@@ -74,6 +93,10 @@ class Instrument(OrganisationOwned):
                 name="instrument_claim_order",
             ),
             models.CheckConstraint(
+                condition=Q(earmark_team__isnull=True) | Q(earmark_model__isnull=True),
+                name="instrument_one_earmark",
+            ),
+            models.CheckConstraint(
                 condition=Q(co2e_kg_per_mwh__gte=0) | Q(co2_kg_per_mwh__gte=0),
                 name="instrument_has_a_factor",
             ),
@@ -81,3 +104,40 @@ class Instrument(OrganisationOwned):
 
     def __str__(self) -> str:
         return self.reference
+
+
+class InstrumentHour(OrganisationOwned):
+    """Production of one hour in a lot of granular certificates (EnergyTag): whole watt-hours, rounded down."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="hours")
+    hour = models.IntegerField(help_text="hours since the epoch, UTC")
+    energy_milliwatt_hours = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["hour"]
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "hour"], name="instrument_hour_once"),
+            models.CheckConstraint(condition=Q(energy_milliwatt_hours__gte=0), name="instrument_hour_not_negative"),
+        ]
+
+
+class StandardSupply(OrganisationOwned):
+    """The organisation's share of regulated or mandated clean supply in a market (draft of October 2025, SSS)."""
+
+    market = models.CharField(max_length=20)
+    start = models.DateField()
+    end = models.DateField(help_text="first day after")
+    share_ppm = models.BigIntegerField(help_text="of the consumption, parts per million")
+    co2e_kg_per_mwh = models.DecimalField(max_digits=14, decimal_places=6)
+    source = models.CharField(max_length=200, help_text="supplier statement or registry")
+
+    class Meta:
+        ordering = ["market", "start"]
+        verbose_name_plural = "standard supplies"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "market", "start"], name="standard_supply_once"),
+            models.CheckConstraint(
+                condition=Q(share_ppm__gte=0, share_ppm__lte=1_000_000), name="standard_supply_0_to_1"
+            ),
+            models.CheckConstraint(condition=Q(end__gt=F("start")), name="standard_supply_end_after_start"),
+        ]

@@ -76,3 +76,44 @@ class PuePeriod(OrganisationOwned):
 
     def __str__(self) -> str:
         return f"{self.site} PUE {self.pue_ppm / 1_000_000:.3f} from {self.start}"
+
+
+class SiteMeasurement(OrganisationOwned):
+    """What a meter or an invoice says of a site over whole days, UTC, half-open.
+
+    The utility meter is the Scope 2 activity figure that telemetry is reconciled to; water, reused heat and renewable
+    energy are the terms of the data-centre indicators (EN 50600-4, ISO/IEC 30134).
+    """
+
+    class Quantity(models.TextChoices):
+        FACILITY_ENERGY = "facility_energy", "Electricity of the facility"
+        IT_ENERGY = "it_energy", "Electricity of the IT equipment"
+        RENEWABLE_ENERGY = "renewable_energy", "Renewable electricity used"
+        REUSED_ENERGY = "reused_energy", "Heat given away for reuse"
+        WATER_INTAKE = "water_intake", "Water taken in"
+
+    class Evidence(models.TextChoices):
+        METER = "meter", "Meter reading"
+        INVOICE = "invoice", "Invoice"
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="measurements")
+    quantity = models.CharField(max_length=20, choices=Quantity)
+    meter = models.CharField(max_length=80, blank=True, help_text="number of the meter or connection, where several")
+    start = models.DateField()
+    end = models.DateField(help_text="first day after")
+    amount = models.BigIntegerField(help_text="milliwatt-hours; water: millilitres")
+    evidence = models.CharField(max_length=10, choices=Evidence)
+    reference = models.CharField(max_length=120, help_text="number of the invoice, or where the reading was taken")
+    note = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["site", "quantity", "start"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=0), name="site_measurement_not_negative"),
+            models.CheckConstraint(condition=Q(end__gt=F("start")), name="site_measurement_end_after_start"),
+            models.UniqueConstraint(fields=["site", "quantity", "meter", "start"], name="site_measurement_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.site} {self.quantity} from {self.start}"

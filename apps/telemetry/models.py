@@ -36,6 +36,14 @@ class Source(OrganisationOwned):
 
     name = models.CharField(max_length=200)
     site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="sources")
+    device = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="the physical thing measured, where several sources measure it; empty: this source alone does",
+    )
+    precedence = models.SmallIntegerField(
+        default=100, help_text="of the sources of one device the lowest number is counted, the others set aside"
+    )
     first_reading_at = models.DateTimeField(null=True)
     last_reading_at = models.DateTimeField(null=True, help_text="end of the latest interval received, to five minutes")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -128,6 +136,63 @@ class Receipt(OrganisationOwned):
             )
         ]
         indexes = [models.Index(fields=["organisation", "-received_at"], name="receipt_recent")]
+
+
+class GapDecision(OrganisationOwned):
+    """An officer's recorded decision on time without readings: filled with an estimate, or left empty with a reason.
+
+    The estimate is a reading like any other, of method *estimated*, of a source beside the one that was silent and of
+    the same device: when the true reading arrives late it takes precedence and the estimate is set aside.
+    """
+
+    class Basis(models.TextChoices):
+        MEAN_POWER = "mean_power", "Mean power of the source around the gap"
+        STATED = "stated", "Energy stated by the officer"
+        LEFT_EMPTY = "left_empty", "Left empty: nothing was running"
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="gap_decisions")
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    basis = models.CharField(max_length=12, choices=Basis)
+    energy_microwatt_hours = models.BigIntegerField(default=0)
+    reason = models.CharField(max_length=300)
+    working = models.TextField(blank=True, help_text="how the estimate was worked out, with its numbers")
+    receipt = models.ForeignKey(Receipt, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_by = models.CharField(max_length=254)
+    decided_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-decided_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "start", "end"], name="gap_decided_once"),
+            models.CheckConstraint(condition=models.Q(end__gt=models.F("start")), name="gap_end_after_start"),
+        ]
+
+
+class Estimate(OrganisationOwned):
+    """Energy worked out where nothing is measured, from accelerator-hours or tokens and a published profile.
+
+    Stored as readings of method *modelled* under ``source``; this row keeps what they were made from.
+    """
+
+    class Basis(models.TextChoices):
+        ACCELERATOR_HOURS = "accelerator_hours", "Accelerator-hours x power profile"
+        TOKENS = "tokens", "Tokens x published energy per token"
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="estimates")
+    basis = models.CharField(max_length=20, choices=Basis)
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    inputs = models.JSONField(help_text="everything that entered, by name and with its unit")
+    profile_source = models.CharField(max_length=300, help_text="publication that the profile is taken from")
+    working = models.TextField(help_text="the formula with the numbers put in")
+    energy_microwatt_hours = models.BigIntegerField()
+    receipt = models.ForeignKey(Receipt, on_delete=models.PROTECT, related_name="+")
+    created_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-created_at"]
 
 
 class NamingVersion(models.Model):

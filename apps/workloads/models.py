@@ -64,9 +64,19 @@ class Study(OrganisationOwned):
 class Workload(OrganisationOwned):
     """A training run, an inference service or another job with a name of its own."""
 
+    class Outcome(models.TextChoices):
+        """How a run ended. A failed or early-stopped run belongs to the model's development line all the same."""
+
+        UNKNOWN = "unknown", "Not stated"
+        RUNNING = "running", "Running"
+        FINISHED = "finished", "Finished"
+        EARLY_STOPPED = "early_stopped", "Stopped early"
+        FAILED = "failed", "Failed"
+
     name = models.CharField(max_length=200)
     provenance = models.CharField(max_length=10, choices=Provenance, default=Provenance.REPORTED)
     citation = models.CharField(max_length=300, blank=True)
+    outcome = models.CharField(max_length=14, choices=Outcome, default=Outcome.UNKNOWN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -103,3 +113,52 @@ class HardwareProfile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EmbodiedFigure(models.Model):
+    """Published emissions of making a device, cradle to gate [g CO2e]. Rows of different boundary are never added."""
+
+    hardware_code = models.SlugField(max_length=80)
+    name = models.CharField(max_length=160)
+    embodied_g = models.BigIntegerField()
+    boundary = models.CharField(max_length=120)
+    year = models.PositiveSmallIntegerField()
+    # Which of several figures of one device is used: the lowest.
+    rank = models.PositiveSmallIntegerField(default=0)
+    source_title = models.CharField(max_length=300)
+    source_url = models.CharField(max_length=300, blank=True)
+    licence = models.CharField(max_length=200)
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["hardware_code", "rank"]
+        constraints = [models.UniqueConstraint(fields=["hardware_code", "rank"], name="embodied_figure_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InferenceProfile(models.Model):
+    """Published energy of serving a model on a device, per output token; the accelerators alone."""
+
+    model_name = models.CharField(max_length=200)
+    hardware = models.CharField(max_length=60, help_text="as published, such as H100")
+    accelerators = models.PositiveSmallIntegerField()
+    task = models.CharField(max_length=60)
+    microjoules_per_token = models.BigIntegerField()
+    configurations = models.PositiveSmallIntegerField(help_text="published configurations that it is the median of")
+    year = models.PositiveSmallIntegerField()
+    source_title = models.CharField(max_length=300)
+    source_url = models.CharField(max_length=300, blank=True)
+    licence = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["model_name", "hardware", "accelerators"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model_name", "hardware", "accelerators", "task"], name="inference_profile_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_name} on {self.accelerators} x {self.hardware}"
