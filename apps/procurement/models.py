@@ -48,10 +48,13 @@ class Instrument(OrganisationOwned):
     )
     supplier_attested = models.BooleanField(
         null=True,
+        blank=True,
         help_text="criterion 6: the supplier attests a delivered mix from which sold attributes are left out",
     )
     exclusive_claim = models.BooleanField(
-        null=True, help_text="criterion 7: every instrument that carries the claim comes to the organisation alone"
+        null=True,
+        blank=True,
+        help_text="criterion 7: every instrument that carries the claim comes to the organisation alone",
     )
     earmark_team = models.ForeignKey(
         "organisations.Team", null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='MarketHour',
             fields=[
+                ('organisation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.organisation')),
                 ('market', models.CharField(max_length=20)),
                 ('hour', models.IntegerField(help_text='hours since the epoch, UTC')),
                 ('load_milliwatt_hours', models.BigIntegerField()),
@@ -76,6 +77,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='SetAside',
             fields=[
+                ('attribution', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='telemetry.attribution')),
+                ('counted_source', models.ForeignKey(db_constraint=False, db_index=False, help_text='the source that is counted instead', on_delete=django.db.models.deletion.CASCADE, related_name='+', to='telemetry.source')),
+                ('organisation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.organisation')),
                 ('hour', models.IntegerField(help_text='hours since the epoch')),
                 ('energy_microwatt_hours', models.BigIntegerField()),
                 ('covered_ms', models.BigIntegerField()),
@@ -121,11 +125,6 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation'),
         ),
         migrations.AddField(
-            model_name='markethour',
-            name='organisation',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.organisation'),
-        ),
-        migrations.AddField(
             model_name='reconciliation',
             name='organisation',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation'),
@@ -134,21 +133,6 @@ class Migration(migrations.Migration):
             model_name='reconciliation',
             name='site',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='sites.site'),
-        ),
-        migrations.AddField(
-            model_name='setaside',
-            name='attribution',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='telemetry.attribution'),
-        ),
-        migrations.AddField(
-            model_name='setaside',
-            name='counted_source',
-            field=models.ForeignKey(db_constraint=False, db_index=False, help_text='the source that is counted instead', on_delete=django.db.models.deletion.CASCADE, related_name='+', to='telemetry.source'),
-        ),
-        migrations.AddField(
-            model_name='setaside',
-            name='organisation',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.organisation'),
         ),
         migrations.AddConstraint(
             model_name='factoradoption',

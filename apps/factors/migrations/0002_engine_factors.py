@@ -16,6 +16,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='HourlyFactor',
             fields=[
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='factors.factordataset')),
+                ('zone', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='factors.gridzone')),
                 ('hour', models.IntegerField(help_text='hours since the epoch, UTC')),
                 ('value', models.BigIntegerField(help_text='ug CO2e per kWh; carbon-free share: parts per million')),
                 ('is_estimated', models.BooleanField(default=False, help_text='the provider calls it an estimate')),
@@ -49,15 +51,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='factordataset',
             constraint=models.UniqueConstraint(models.F('slug'), models.F('edition'), django.db.models.functions.comparison.Coalesce('organisation', 0), name='factor_dataset_edition_once'),
-        ),
-        migrations.AddField(
-            model_name='hourlyfactor',
-            name='dataset',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='factors.factordataset'),
-        ),
-        migrations.AddField(
-            model_name='hourlyfactor',
-            name='zone',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='factors.gridzone'),
         ),
     ]

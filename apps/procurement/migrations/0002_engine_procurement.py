@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instrument',
             name='exclusive_claim',
-            field=models.BooleanField(help_text='criterion 7: every instrument that carries the claim comes to the organisation alone', null=True),
+            field=models.BooleanField(blank=True, help_text='criterion 7: every instrument that carries the claim comes to the organisation alone', null=True),
         ),
         migrations.AddField(
             model_name='instrument',
@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instrument',
             name='supplier_attested',
-            field=models.BooleanField(help_text='criterion 6: the supplier attests a delivered mix from which sold attributes are left out', null=True),
+            field=models.BooleanField(blank=True, help_text='criterion 6: the supplier attests a delivered mix from which sold attributes are left out', null=True),
         ),
         migrations.AddConstraint(
             model_name='instrument',
