@@ -5,6 +5,8 @@ to an account and, for the location-based figure, to the rate (PUE x factor) tha
 are rates per market and claim period, applied when read.
 """
 
+from uuid import uuid4
+
 from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -292,3 +294,46 @@ class LedgerState(models.Model):
     organisation = models.OneToOneField(Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+")
     last_settled_at = models.DateTimeField(null=True)
     inputs_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256, see accounting.inputs")
+
+
+class FactorImport(OrganisationOwned):
+    """A factor file that somebody of the organisation uploaded: read by a worker, reviewed, then imported or dropped.
+
+    The file stays in the store: the datasets made from it name its SHA-256, and an auditor may ask for it.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        WORKING = "working", "Being read"
+        REVIEW = "review", "To be reviewed"
+        FAULTY = "faulty", "Refused"
+        CONFIRMED = "confirmed", "Queued for import"
+        IMPORTING = "importing", "Being imported"
+        IMPORTED = "imported", "Imported"
+        CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
+
+    public_id = models.UUIDField(default=uuid4, unique=True, editable=False)
+    file = models.FileField(upload_to="factor-imports/", max_length=300)
+    file_name = models.CharField(max_length=200)
+    file_digest = models.CharField(max_length=64, help_text="SHA-256 of the file")
+    format = models.CharField(max_length=20, blank=True, help_text="empty: found out from the content")
+    given = models.JSONField(default=dict, help_text="what the form gave instead of the file: edition, licence, ...")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    step = models.CharField(max_length=120, blank=True, help_text="what is being done, for the progress line")
+    progress_percent = models.PositiveSmallIntegerField(default=0)
+    rows_read = models.PositiveIntegerField(default=0)
+    rows_checked = models.PositiveIntegerField(default=0)
+    outcome = models.JSONField(default=list, help_text="each dataset of the file: its facts and what it changes")
+    faults = models.JSONField(default=list, help_text="what is wrong with the file, by sheet, row and column")
+    error = models.TextField(blank=True)
+    requested_by = models.CharField(max_length=254)
+    requested_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-requested_at"]
+
+    def __str__(self) -> str:
+        return self.file_name
