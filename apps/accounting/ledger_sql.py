@@ -39,7 +39,9 @@ DIMENSIONS = (*_COLUMNS, *TIMES)
 SCOPES = ("2", "3", "unassigned", "all")
 HOURLY, DAILY = "accounting_ledgerhour", "accounting_ledgerday"
 
-_SCOPE = "CASE WHEN account.site_id IS NULL THEN 'unassigned' WHEN site.control = 'cloud' THEN '3' ELSE '2' END"
+SCOPE_OF_ACCOUNT = (
+    "CASE WHEN account.site_id IS NULL THEN 'unassigned' WHEN site.control = 'cloud' THEN '3' ELSE '2' END"
+)
 _TIERS = ", ".join(
     f"CAST(SUM(CASE WHEN method = {method.value} THEN facility ELSE 0 END) AS bigint) AS tier_{letter}_milliwatt_hours"
     for method, letter in (
@@ -137,8 +139,8 @@ def statement(
     times = tuple(name for name in TIMES if name in group_by or name in filters)
     grain = times[0] if times and times[0] in ("hour", "day") else "month"
     columns = {alias: sql for name in group_by if name in _COLUMNS for alias, sql in _COLUMNS[name].items()}
-    columns |= {"scope": _SCOPE, "market": "site.market"}
-    wanted, parameters = _conditions(organisation_id, scope, filters)
+    columns |= {"scope": SCOPE_OF_ACCOUNT, "market": "site.market"}
+    wanted, parameters = account_conditions(organisation_id, scope, filters)
     # Without filters nearly every account is wanted, and the test would only cost.
     among = "AND account_id IN (SELECT id FROM chosen)" if any(name in _COLUMNS for name in filters) else ""
     parts = []
@@ -157,11 +159,17 @@ def statement(
     return Statement(sql, parameters, grain, times)
 
 
-def _conditions(organisation_id: int, scope: str, filters: Mapping[str, tuple[str, ...]]) -> tuple[str, list[Any]]:
+def account_conditions(
+    organisation_id: int, scope: str, filters: Mapping[str, tuple[str, ...]]
+) -> tuple[str, list[Any]]:
+    """The condition on accounts (``account``, ``site``, ``team``, ``model``, ``workload``, ``source``), and its values.
+
+    Filters by time are left to the caller.
+    """
     conditions, parameters = ["account.organisation_id = %s"], [organisation_id]
     wanted: list[Any] = list(parameters)
     if scope != "all":
-        conditions.append(f"{_SCOPE} = %s")
+        conditions.append(f"{SCOPE_OF_ACCOUNT} = %s")
         wanted.append(scope)
     for name, values in filters.items():
         if name not in _COLUMNS:
