@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from apps.accounting import queries as ledger
 from apps.accounting.engine.market import CRITERIA
+from apps.accounting.engine.rulesets import RULESET_2015
 from apps.accounting.engine.version import ENGINE_VERSION
 from apps.accounting.market import lots_of
 from apps.accounting.models import LocationRate, MarketRate
@@ -34,7 +35,6 @@ from apps.sites.models import Site
 from apps.workloads.models import AIModel, Provenance, Workload
 
 FORMAT = "esgportal-disclosure-1"
-RULESET = "ghgp-scope2-2015"
 STATE = "Unassured interim data"
 # A source that has been silent for longer than this before the period has been taken away, not fallen silent.
 GONE_AFTER = timedelta(days=92)
@@ -87,7 +87,7 @@ def collect(disclosure: Disclosure) -> Json:
             "supersedes": _superseded(disclosure),
         },
         "method": {
-            "ruleset": RULESET,
+            "ruleset": RULESET_2015,
             "engine_version": ENGINE_VERSION,
             "gwp_sets": _gwp_sets({rate.gwp_set for rate in rates}),
             "renderer": {"weasyprint": version("weasyprint"), "template": TEMPLATE},

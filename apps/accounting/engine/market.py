@@ -31,7 +31,14 @@ CRITERIA = {
     3: "is tracked, and retired for the reporter",
     4: "was generated and retired close to the consumption",
     5: "comes from the market of the consumption",
+    6: "states delivered electricity without attributes sold elsewhere, where it is a supplier rate",
+    7: "brings its claim to the reporter alone, where it is a direct contract",
+    8: "is used beside a residual mix for everybody else, or the absence of one is disclosed",
 }
+
+PASSED, FAILED, NOT_STATED = "passed", "failed", "not_stated"
+UNATTESTED = "unattested"
+"""Flag of a lot that stands on an attestation which is not on file (criteria 6 and 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Lot:
     ``claim_start``, ``claim_end``: the consumption that its retirement names, half-open; without them the vintage.
     ``retired_for_reporter``: the beneficiary of the retirement is the reporter, or somebody who acted for it.
     ``earmark``: ``(dimension, name)`` such as ``("team", "vision")`` when one part of the organisation bought it.
+    ``supplier_attested`` and ``exclusive_claim``: what the attestations behind criteria 6 and 7 say; ``None`` where
+    none is on file. ``deliverable`` is asked by the hourly draft alone.
     """
 
     id: str
@@ -58,6 +67,9 @@ class Lot:
     claim_start: date | None = None
     claim_end: date | None = None
     earmark: tuple[str, str] | None = None
+    supplier_attested: bool | None = None
+    exclusive_claim: bool | None = None
+    deliverable: bool = True
 
     @property
     def claim(self) -> tuple[date, date]:
@@ -67,16 +79,29 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class CriterionResult:
-    """One Quality Criterion of [2] held against one lot; ``reason`` says what was found."""
+    """One Quality Criterion of [2] held against one lot; ``reason`` says what was found.
+
+    ``status``: ``"passed"``, ``"failed"``, or ``"not_stated"`` where an attestation that would decide is not on file;
+    the lot is not refused for that.
+    """
 
     number: int
-    passed: bool
+    status: str
     reason: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the lot may stand as far as this criterion goes."""
+        return self.status != FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class LotOutcome:
-    """What became of a lot. ``accepted`` is 0 for a failing lot, else ``applied + surplus``."""
+    """What became of a lot. ``accepted`` is 0 for a failing lot, else ``applied + surplus``.
+
+    ``criteria``: all eight with their reasons; ``rejected_criteria`` and ``reasons`` repeat the failed ones. ``flags``:
+    ``"unattested"``, and ``"flat_profile"`` in the hourly draft.
+    """
 
     id: str
     accepted_milliwatt_hours: int
@@ -85,6 +110,8 @@ class LotOutcome:
     applied_mg: int
     rejected_criteria: tuple[int, ...]
     reasons: tuple[str, ...]
+    criteria: tuple[CriterionResult, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +145,29 @@ class MarketResult:
 def criterion_1_emission_rate(lot: Lot) -> CriterionResult:
     """[2] 1: the instrument conveys the direct greenhouse gas emission rate of the unit of electricity produced."""
     if lot.ug_per_kwh is None:
-        return CriterionResult(1, False, "no emission rate is stated")
-    return CriterionResult(1, True, f"{lot.ug_per_kwh / 1_000_000:g} kg CO2e/MWh")
+        return CriterionResult(1, FAILED, "no emission rate is stated")
+    return CriterionResult(1, PASSED, f"{lot.ug_per_kwh / 1_000_000:g} kg CO2e/MWh")
 
 
 def criterion_2_sole_claim(lot: Lot, earlier: Sequence[Lot]) -> CriterionResult:
     """[2] 2: no other instrument carries the claim to the same generation. ``earlier``: the lots listed before it."""
     if lot.type == "eac" and not lot.serial_start:
-        return CriterionResult(2, False, "a certificate without serial numbers cannot be shown to be the only claim")
+        return CriterionResult(2, FAILED, "a certificate without serial numbers cannot be shown to be the only claim")
     for other in earlier:
         if _serials_overlap(lot, other):
-            return CriterionResult(2, False, f"the serial range is already claimed by {other.id}")
-    return CriterionResult(2, True, "no other lot has these serial numbers")
+            return CriterionResult(2, FAILED, f"the serial range is already claimed by {other.id}")
+    return CriterionResult(2, PASSED, "no other lot has these serial numbers")
 
 
 def criterion_3_retired_for_reporter(lot: Lot) -> CriterionResult:
     """[2] 3: tracked, and redeemed, retired or cancelled by the reporter or on its behalf."""
     if not lot.tracking_system:
-        return CriterionResult(3, False, "no tracking system is named")
+        return CriterionResult(3, FAILED, "no tracking system is named")
     if lot.retired_on is None:
-        return CriterionResult(3, False, f"not retired in {lot.tracking_system}")
+        return CriterionResult(3, FAILED, f"not retired in {lot.tracking_system}")
     if not lot.retired_for_reporter:
-        return CriterionResult(3, False, "retired for somebody else")
-    return CriterionResult(3, True, f"retired in {lot.tracking_system} on {lot.retired_on.isoformat()}")
+        return CriterionResult(3, FAILED, "retired for somebody else")
+    return CriterionResult(3, PASSED, f"retired in {lot.tracking_system} on {lot.retired_on.isoformat()}")
 
 
 def criterion_4_vintage(lot: Lot, period: tuple[date, date], vintage_window_months: int) -> CriterionResult:
@@ -154,18 +181,56 @@ def criterion_4_vintage(lot: Lot, period: tuple[date, date], vintage_window_mont
     vintage = f"{lot.vintage_start.isoformat()} to {lot.vintage_end.isoformat()}"
     window = f"{first.isoformat()} to {last.isoformat()}"
     if lot.vintage_start < first or lot.vintage_end > last:
-        return CriterionResult(4, False, f"vintage {vintage} is not within {window}")
+        return CriterionResult(4, FAILED, f"vintage {vintage} is not within {window}")
     if lot.retired_on is not None and lot.retired_on > last:
-        return CriterionResult(4, False, f"retired on {lot.retired_on.isoformat()}, after {last.isoformat()}")
-    return CriterionResult(4, True, f"vintage {vintage} is within {window}")
+        return CriterionResult(4, FAILED, f"retired on {lot.retired_on.isoformat()}, after {last.isoformat()}")
+    return CriterionResult(4, PASSED, f"vintage {vintage} is within {window}")
 
 
 def criterion_5_market(lot: Lot, market: str) -> CriterionResult:
     """[2] 5: sourced from the same market in which the consumption is located."""
     if lot.market != market:
         consumed = f"the consumption is in {market}" if market else "nothing is consumed there in Scope 2"
-        return CriterionResult(5, False, f"the lot is of market {lot.market}; {consumed}")
-    return CriterionResult(5, True, f"market {market}")
+        return CriterionResult(5, FAILED, f"the lot is of market {lot.market}; {consumed}")
+    return CriterionResult(5, PASSED, f"market {market}")
+
+
+def criterion_6_supplier_mix(lot: Lot) -> CriterionResult:
+    """[2] 6: a supplier rate is that of delivered electricity, and power whose attributes were sold is left out of it.
+
+    What the supplier did only the supplier can say: an attestation to the contrary fails the lot. None on file is no
+    finding against it; the result says so, and whoever assures the figure can ask for it.
+    """
+    return _attested(6, lot.type == "supplier", lot.supplier_attested, "the supplier", "not a supplier rate")
+
+
+def criterion_7_exclusive_claim(lot: Lot) -> CriterionResult:
+    """[2] 7: of a direct purchase, every instrument that carries the claim goes to the reporter and to nobody else."""
+    return _attested(7, lot.type == "ppa", lot.exclusive_claim, "the contract", "not a direct contract")
+
+
+def _attested(number: int, applies: bool, attested: bool | None, by: str, other: str) -> CriterionResult:
+    if not applies:
+        return CriterionResult(number, PASSED, f"{other}: nothing to attest")
+    if attested is None:
+        return CriterionResult(number, NOT_STATED, "not stated: attestation not on file")
+    if attested:
+        return CriterionResult(number, PASSED, f"attested by {by}")
+    return CriterionResult(number, FAILED, f"{by} does not leave the whole claim to its users")
+
+
+def criterion_8_residual_mix(market: str, has_residual_mix: bool | None) -> CriterionResult:
+    """[2] 8: an adjusted residual mix exists for everybody else, or its absence is disclosed with the risk in it.
+
+    Never fails, because the portal discloses the absence itself (the flag ``no_residual_mix``). ``None``: the caller
+    did not look one up.
+    """
+    if has_residual_mix is None:
+        return CriterionResult(8, NOT_STATED, "not looked up here: stands with the figures of the market")
+    if has_residual_mix:
+        return CriterionResult(8, PASSED, f"a residual mix is published for {market}")
+    absent = f"no residual mix is published for {market or 'the market'}: disclosed, others may count the same claims"
+    return CriterionResult(8, PASSED, absent)
 
 
 def quality_criteria(
@@ -175,12 +240,12 @@ def quality_criteria(
     period: tuple[date, date],
     vintage_window_months: int,
     earlier: Sequence[Lot] = (),
+    has_residual_mix: bool | None = None,
 ) -> list[CriterionResult]:
-    """Criteria 1 to 5 of [2] for one lot, in order.
+    """Criteria 1 to 8 of [2] for one lot, in order.
 
-    6 (what a supplier rate must contain) and 7 (no claim of a direct contract goes elsewhere) rest on attestations
-    that the portal keeps as documents and does not judge; 8 (a residual mix exists, or its absence is disclosed) is
-    the flag ``no_residual_mix`` of :func:`market_based`.
+    ``market``: where the consumption is, empty where there is none. ``earlier``: the lots listed before this one.
+    ``has_residual_mix``: whether one is published for the market; ``None`` where that was not looked up.
     """
     return [
         criterion_1_emission_rate(lot),
@@ -188,7 +253,29 @@ def quality_criteria(
         criterion_3_retired_for_reporter(lot),
         criterion_4_vintage(lot, period, vintage_window_months),
         criterion_5_market(lot, market),
+        criterion_6_supplier_mix(lot),
+        criterion_7_exclusive_claim(lot),
+        criterion_8_residual_mix(market, has_residual_mix),
     ]
+
+
+def lot_outcome(
+    lot: Lot, criteria: Sequence[CriterionResult], *, accepted: int, applied: int, flags: Sequence[str] = ()
+) -> LotOutcome:
+    """The outcome of a lot [mWh] of which ``accepted`` met the criteria and ``applied`` covers consumption."""
+    failed = [check for check in criteria if not check.passed]
+    unattested = any(check.status == NOT_STATED and check.number in (6, 7) for check in criteria)
+    return LotOutcome(
+        id=lot.id,
+        accepted_milliwatt_hours=accepted,
+        applied_milliwatt_hours=applied,
+        surplus_milliwatt_hours=accepted - applied,
+        applied_mg=emissions_mg(applied, lot.ug_per_kwh or 0),
+        rejected_criteria=tuple(check.number for check in failed),
+        reasons=tuple(check.reason for check in failed),
+        criteria=tuple(criteria),
+        flags=((UNATTESTED,) if unattested else ()) + tuple(flags),
+    )
 
 
 # --- The hierarchy ------------------------------------------------------------------------------------------------
@@ -244,7 +331,7 @@ def market_based(
     """
     if facility_energy_milliwatt_hours < 0 or location_mg < 0:
         raise ValueError("energy and emissions are 0 or more")
-    rejected: dict[str, list[CriterionResult]] = {}
+    checked: dict[str, list[CriterionResult]] = {}
     accepted: dict[str, int] = {}
     present: list[Lot] = []
     for position, lot in enumerate(instruments):
@@ -256,10 +343,12 @@ def market_based(
             period=period,
             vintage_window_months=vintage_window_months,
             earlier=instruments[:position],
+            has_residual_mix=residual_ug_per_kwh is not None,
         )
         present.append(lot)
-        rejected[lot.id] = [check for check in checks if not check.passed]
-        accepted[lot.id] = 0 if rejected[lot.id] else claimed_volume_milliwatt_hours(lot, period)
+        checked[lot.id] = checks
+        stands = all(check.passed for check in checks)
+        accepted[lot.id] = claimed_volume_milliwatt_hours(lot, period) if stands else 0
 
     uncovered = facility_energy_milliwatt_hours
     applied: dict[str, int] = {}
@@ -267,16 +356,7 @@ def market_based(
         applied[lot.id] = min(accepted[lot.id], uncovered)
         uncovered -= applied[lot.id]
     outcomes = tuple(
-        LotOutcome(
-            id=lot.id,
-            accepted_milliwatt_hours=accepted[lot.id],
-            applied_milliwatt_hours=applied[lot.id],
-            surplus_milliwatt_hours=accepted[lot.id] - applied[lot.id],
-            applied_mg=emissions_mg(applied[lot.id], lot.ug_per_kwh or 0),
-            rejected_criteria=tuple(check.number for check in rejected[lot.id]),
-            reasons=tuple(check.reason for check in rejected[lot.id]),
-        )
-        for lot in present
+        lot_outcome(lot, checked[lot.id], accepted=accepted[lot.id], applied=applied[lot.id]) for lot in present
     )
     instruments_mg = sum(outcome.applied_mg for outcome in outcomes)
     fallback_mg = _fallback_mg(facility_energy_milliwatt_hours, location_mg, uncovered, residual_ug_per_kwh)

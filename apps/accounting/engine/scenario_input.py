@@ -17,7 +17,7 @@ from typing import Any
 
 from apps.accounting.engine.gases import GWP_SETS, Gwp, co2e_kg_per_mwh, factor_ug_per_kwh
 from apps.accounting.engine.market import HIERARCHY, Lot
-from apps.accounting.engine.version import RULESET_2015, RULESET_DRAFT_2025_10
+from apps.accounting.engine.rulesets import RULESET_2015, RULESET_DRAFT_2025_10
 
 GASES = ("co2", "ch4", "n2o")
 CONTROLS = ("owned", "leased", "colocation", "cloud")
