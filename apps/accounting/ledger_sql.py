@@ -20,7 +20,7 @@ from apps.workloads.models import Kind, Provenance
 
 TIMES = ("hour", "day", "month", "quarter")
 # Dimension: the columns it is selected with.
-_COLUMNS = {
+COLUMNS = {
     "team": {"team": "team.slug", "team_name": "team.name"},
     "model": {"model": "model.slug", "model_name": "model.name"},
     "workload": {"workload": "workload.name"},
@@ -31,11 +31,11 @@ _COLUMNS = {
     "source": {"source": "source.name"},
 }
 # Joins that only these dimensions need.
-_JOINS = {
+JOINS = {
     "team": "LEFT JOIN organisations_team team ON team.id = account.team_id",
     "source": "LEFT JOIN telemetry_source source ON source.id = account.source_id",
 }
-DIMENSIONS = (*_COLUMNS, *TIMES)
+DIMENSIONS = (*COLUMNS, *TIMES)
 SCOPES = ("2", "3", "unassigned", "all")
 HOURLY, DAILY = "accounting_ledgerhour", "accounting_ledgerday"
 
@@ -138,11 +138,11 @@ def statement(
     """The ledger's sums by moment, account columns, scope and market. Values are parameters, names are ours."""
     times = tuple(name for name in TIMES if name in group_by or name in filters)
     grain = times[0] if times and times[0] in ("hour", "day") else "month"
-    columns = {alias: sql for name in group_by if name in _COLUMNS for alias, sql in _COLUMNS[name].items()}
+    columns = {alias: sql for name in group_by if name in COLUMNS for alias, sql in COLUMNS[name].items()}
     columns |= {"scope": SCOPE_OF_ACCOUNT, "market": "site.market"}
     wanted, parameters = account_conditions(organisation_id, scope, filters)
     # Without filters nearly every account is wanted, and the test would only cost.
-    among = "AND account_id IN (SELECT id FROM chosen)" if any(name in _COLUMNS for name in filters) else ""
+    among = "AND account_id IN (SELECT id FROM chosen)" if any(name in COLUMNS for name in filters) else ""
     parts = []
     for table, moment, first, end in _segments(window, grain):
         column = "hour" if table == HOURLY else "day"
@@ -150,7 +150,7 @@ def statement(
         parameters += [organisation_id, first, end]
     sql = _STATEMENT.format(
         selected=", ".join(f"{sql} AS {alias}" for alias, sql in columns.items()),
-        joins=" ".join(_JOINS[name] for name in _JOINS if name in group_by or name in filters),
+        joins=" ".join(JOINS[name] for name in JOINS if name in group_by or name in filters),
         wanted=wanted,
         names=", ".join(columns),
         parts=" UNION ALL ".join(parts),
@@ -172,9 +172,9 @@ def account_conditions(
         conditions.append(f"{SCOPE_OF_ACCOUNT} = %s")
         wanted.append(scope)
     for name, values in filters.items():
-        if name not in _COLUMNS:
+        if name not in COLUMNS:
             continue
-        column = next(iter(_COLUMNS[name].values()))
+        column = next(iter(COLUMNS[name].values()))
         known: list[Any] = [value for value in values if value != ""]
         if name == "kind":
             known = [Kind[value.upper()].value for value in known if value.upper() in Kind.__members__]
@@ -213,7 +213,7 @@ def _segments(window: Window, grain: str) -> list[tuple[str, str, int, int]]:
 
 def with_times(frame: pd.DataFrame, made: Statement, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
     """The rows with ``month`` (yyyymm), the time columns asked for as text, the kind by name; time filters applied."""
-    labels = {moment: _labels(int(moment), made.grain) for moment in set(frame["moment"])}
+    labels = {moment: labels_of(int(moment), made.grain) for moment in set(frame["moment"])}
     frame["month_number"] = pd.Series([labels[m]["month_number"] for m in frame["moment"]], dtype="int64")
     for name in made.times:
         frame[name] = pd.Series([labels[m][name] for m in frame["moment"]], dtype=object)
@@ -225,7 +225,7 @@ def with_times(frame: pd.DataFrame, made: Statement, filters: Mapping[str, tuple
     return frame.drop(columns="moment").reset_index(drop=True)
 
 
-def _labels(moment: int, grain: str) -> dict[str, Any]:
+def labels_of(moment: int, grain: str) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     if grain == "month":
         month = moment
