@@ -25,6 +25,11 @@ _INPUTS = (
     "SELECT COUNT(*), SUM(id * team_id %% 1000003), SUM(id %% 9973 * team_id)"
     " FROM telemetry_teamname WHERE organisation_id = %s AND team_id IS NOT NULL",
 )
+_ADOPTED = (
+    'SELECT adoption.dataset_id, adoption.start, adoption."end", dataset.digest FROM accounting_factoradoption adoption'
+    " JOIN factors_factordataset dataset ON dataset.id = adoption.dataset_id"
+    " WHERE adoption.organisation_id = %s ORDER BY adoption.id"
+)
 
 
 def digest(organisation_id: int) -> str:
@@ -37,8 +42,13 @@ def digest(organisation_id: int) -> str:
         for question in _INPUTS:
             cursor.execute(question, [organisation_id])
             content.append(cursor.fetchall())
-        cursor.execute("SELECT id, digest FROM factors_factordataset ORDER BY id")
-        content.append(cursor.fetchall())
+        # A dataset counts once it is adopted; before the first adoption, its being there asks for one.
+        cursor.execute(_ADOPTED, [organisation_id])
+        adopted = cursor.fetchall()
+        if not adopted:
+            cursor.execute("SELECT id, digest FROM factors_factordataset WHERE organisation_id IS NULL ORDER BY id")
+            adopted = cursor.fetchall()
+        content.append(adopted)
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.accounting import locks
+from apps.accounting.adoption.queries import Adoptions, adoptions_of
 from apps.accounting.engine.factor_choice import choose_residual_factor
 from apps.accounting.engine.gases import GWP_SETS, co2e_kg_per_mwh, factor_ug_per_kwh
 from apps.accounting.engine.market import Lot, MarketResult, market_based
@@ -76,9 +77,19 @@ def lots_of(organisation: Organisation) -> list[Lot]:
             retired_for_reporter=row.beneficiary.strip().casefold() in own,
             claim_start=row.claim_start,
             claim_end=row.claim_end,
+            earmark=_earmark(row),
+            supplier_attested=row.supplier_attested,
+            exclusive_claim=row.exclusive_claim,
+            deliverable=row.deliverable,
         )
-        for row in Instrument.objects.of(organisation).order_by("pk")
+        for row in Instrument.objects.of(organisation).select_related("earmark_team", "earmark_model").order_by("pk")
     ]
+
+
+def _earmark(row: Instrument) -> tuple[str, str] | None:
+    if row.earmark_team is not None:
+        return "team", row.earmark_team.slug
+    return None if row.earmark_model is None else ("model", row.earmark_model.slug)
 
 
 def _ug_per_kwh(row: Instrument) -> int | None:
@@ -125,13 +136,16 @@ def refresh_rebuilt(organisation_id: int) -> None:
 def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_again: bool) -> None:
     """``choose_again``: whether the residual mixes known may have changed since the stored rates chose theirs."""
     lots = lots_of(organisation)
+    adoptions = adoptions_of(organisation.pk)
     for period in periods:
         stored = {rate.market: rate for rate in MarketRate.objects.of(organisation).filter(period_start=period[0])}
         consumption = _consumption(organisation.pk, period)
         claiming = {lot.market for lot in lots if lot.claim[0] < period[1] and period[0] < lot.claim[1]}
         for market in sorted(consumption.keys() | claiming):
             row = stored.pop(market, None)
-            residual = _choose(market, period[0].year) if row is None or choose_again else _stored_choice(row)
+            residual = (
+                choose_residual(market, period, adoptions) if row is None or choose_again else _stored_choice(row)
+            )
             energy, location_mg = consumption.get(market, (0, 0))
             result = market_based(
                 facility_energy_milliwatt_hours=energy,
@@ -157,12 +171,13 @@ class Residual:
     reasons: list[str]
 
 
-def _choose(market: str, year: int) -> Residual:
+def choose_residual(market: str, period: Period, adoptions: Adoptions) -> Residual:
+    """The residual mix of a market in a claim period, from the datasets adopted for the period's first day."""
     choice = choose_residual_factor(
         market=market,
         market_parents=factors.zone_parents(market),
-        activity_year=year,
-        candidates=factors.residual_candidates(market),
+        activity_year=period[0].year,
+        candidates=factors.residual_candidates(market, adoptions.on(period[0])),
         gwp=GWP_SETS[GWP_SET],
     )
     return Residual(choice.candidate.factor_id if choice.candidate else None, choice.ug_per_kwh, choice.reasons)
@@ -206,8 +221,9 @@ def _store(row: MarketRate, result: MarketResult, residual: Residual) -> None:
 
 
 def _outcome(result: MarketResult, residual_reasons: Sequence[str]) -> dict[str, object]:
+    # Lists as JSON has them: what was stored last time is compared with this.
     lots = [
-        {**asdict(lot), "rejected_criteria": list(lot.rejected_criteria), "reasons": list(lot.reasons)}
+        {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(lot).items()}
         for lot in result.lots
     ]
     return {"lots": lots, "flags": list(result.flags), "residual_reasons": list(residual_reasons)}

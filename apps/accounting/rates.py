@@ -14,7 +14,9 @@ from datetime import UTC, date, datetime
 from django.db import connection, transaction
 
 from apps.accounting import locks
-from apps.accounting.engine.factor_choice import choose_location_factor
+from apps.accounting.adoption.first import adopt_first
+from apps.accounting.adoption.queries import Adoptions, adoptions_of
+from apps.accounting.engine.factor_choice import FactorChoice, choose_location_factor
 from apps.accounting.engine.gases import GWP_SETS
 from apps.accounting.engine.version import ENGINE_VERSION
 from apps.accounting.models import LocationRate
@@ -45,6 +47,8 @@ class Rate:
     pue_source: str
     factor_id: int | None
     factor_ug_per_kwh: int | None
+    level: str
+    lag_years: int
     reasons: list[str]
 
 
@@ -61,23 +65,28 @@ def years_covered(organisation_id: int) -> range:
     return range(min(first_year(organisation_id) or now, now), now + 2)
 
 
-def rates_of(site: Site, pue_periods: Sequence[PuePeriod], years: Iterable[int]) -> list[Rate]:
-    """The rates of a site over whole years, in order and without a gap.
+def rates_of(site: Site, pue_periods: Sequence[PuePeriod], years: Iterable[int], adoptions: Adoptions) -> list[Rate]:
+    """The rates of a site over whole years, in order and without a gap, from the datasets adopted for each day.
 
     A year without a recorded PUE takes 1.0 and says so. No factor: empty, with the levels that were tried.
     """
-    candidates = factors.location_candidates(site.grid_zone)
+    every = factors.location_candidates(site.grid_zone, {dataset for dataset, _, _ in adoptions.rows})
     parents = factors.zone_parents(site.grid_zone)
+    cuts = {day for period in pue_periods for day in (period.start, period.end) if day is not None} | adoptions.cuts
     rates = []
     for year in years:
-        choice = choose_location_factor(
-            zone=site.grid_zone,
-            zone_parents=parents,
-            activity_year=year,
-            candidates=candidates,
-            gwp=GWP_SETS[GWP_SET],
-        )
-        for start, end in _pieces(date(year, 1, 1), date(year + 1, 1, 1), pue_periods):
+        choices: dict[frozenset[int], FactorChoice[factors.Candidate]] = {}
+        for start, end in _pieces(date(year, 1, 1), date(year + 1, 1, 1), cuts):
+            adopted = adoptions.on(start)
+            if adopted not in choices:
+                choices[adopted] = choose_location_factor(
+                    zone=site.grid_zone,
+                    zone_parents=parents,
+                    activity_year=year,
+                    candidates=[candidate for candidate in every if candidate.dataset_id in adopted],
+                    gwp=GWP_SETS[GWP_SET],
+                )
+            choice = choices[adopted]
             pue = _pue_on(start, pue_periods)
             rates.append(
                 Rate(
@@ -87,18 +96,16 @@ def rates_of(site: Site, pue_periods: Sequence[PuePeriod], years: Iterable[int])
                     pue_source=pue.source if pue else NO_PUE,
                     factor_id=choice.candidate.factor_id if choice.candidate else None,
                     factor_ug_per_kwh=choice.ug_per_kwh,
+                    level=choice.level,
+                    lag_years=choice.lag_years,
                     reasons=list(choice.reasons),
                 )
             )
     return rates
 
 
-def _pieces(start: date, end: date, pue_periods: Sequence[PuePeriod]) -> Iterable[tuple[date, date]]:
-    cuts = {start, end}
-    for period in pue_periods:
-        cuts |= {day for day in (period.start, period.end) if day is not None and start < day < end}
-    ordered = sorted(cuts)
-    return itertools.pairwise(ordered)
+def _pieces(start: date, end: date, cuts: Iterable[date]) -> Iterable[tuple[date, date]]:
+    return itertools.pairwise(sorted({start, end, *(day for day in cuts if start < day < end)}))
 
 
 def _pue_on(day: date, pue_periods: Sequence[PuePeriod]) -> PuePeriod | None:
@@ -115,10 +122,12 @@ def refresh(organisation_id: int) -> int:
     """
     locks.lock(organisation_id, locks.INPUTS)
     years = years_covered(organisation_id)
+    adopt_first(organisation_id)
+    adoptions = adoptions_of(organisation_id)
     changed = 0
     for site in Site.objects.of(organisation_id).order_by("pk"):
         periods = list(PuePeriod.objects.of(organisation_id).filter(site=site).order_by("start"))
-        changed += _store(organisation_id, site, rates_of(site, periods, years))
+        changed += _store(organisation_id, site, rates_of(site, periods, years, adoptions))
     return changed
 
 
@@ -141,6 +150,8 @@ def _store(organisation_id: int, site: Site, rates: Sequence[Rate]) -> int:
             "pue_source": wanted.pue_source,
             "factor_id": wanted.factor_id,
             "factor_ug_per_kwh": wanted.factor_ug_per_kwh,
+            "level": wanted.level,
+            "lag_years": wanted.lag_years,
             "gwp_set": GWP_SET,
             "reasons": wanted.reasons,
             "engine_version": ENGINE_VERSION,

@@ -95,6 +95,11 @@ def mass(value: Any) -> str:
     return DASH if is_absent(value) else f"{mass_number(value)}{NARROW}{mass_unit(value)}"
 
 
+def signed_mass(value: Any) -> str:
+    """A change of mass [mg] with its sign: "+1.23 t", "0 kg"."""
+    return DASH if is_absent(value) else ("+" if int(value) > 0 else "") + mass(value)
+
+
 def energy_in(value: Any, unit: str) -> str:
     """The digits of an energy [mWh] in a column's unit, two decimals."""
     return DASH if is_absent(value) else number(Decimal(int(value)) / ENERGY_UNITS[unit], 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -59,14 +59,17 @@ def zone_parents(zone: str) -> list[str]:
     return parents
 
 
-def location_candidates(zone: str) -> list[Candidate]:
-    """Every location-based factor of a zone and of the zones that contain it, for ``choose_location_factor``."""
-    return _candidates(FactorDataset.Kind.LOCATION, [zone, *zone_parents(zone)])
+def location_candidates(zone: str, datasets: Collection[int] | None = None) -> list[Candidate]:
+    """The location-based factors of a zone and of the zones that contain it, for ``choose_location_factor``.
+
+    ``datasets``: those that an organisation adopted; without it, every dataset.
+    """
+    return _candidates(FactorDataset.Kind.LOCATION, [zone, *zone_parents(zone)], datasets)
 
 
-def residual_candidates(market: str) -> list[Candidate]:
-    """Every residual mix of a market and of the zones that contain it, with the publishers' statements of absence."""
-    return _candidates(FactorDataset.Kind.RESIDUAL, [market, *zone_parents(market)])
+def residual_candidates(market: str, datasets: Collection[int] | None = None) -> list[Candidate]:
+    """The residual mixes of a market and of the zones that contain it, with the publishers' statements of absence."""
+    return _candidates(FactorDataset.Kind.RESIDUAL, [market, *zone_parents(market)], datasets)
 
 
 def gwp_set(name: str) -> Gwp:
@@ -78,8 +81,9 @@ def gwp_set(name: str) -> Gwp:
         raise LookupError(f"no GWP set {name}; run `manage.py load_reference_data`") from None
 
 
-def _candidates(kind: str, zones: list[str]) -> list[Candidate]:
-    datasets = {dataset.pk: dataset for dataset in FactorDataset.objects.filter(kind=kind).order_by("pk")}
+def _candidates(kind: str, zones: list[str], adopted: Collection[int] | None) -> list[Candidate]:
+    of_kind = FactorDataset.objects.filter(kind=kind).order_by("pk")
+    datasets = {dataset.pk: dataset for dataset in of_kind if adopted is None or dataset.pk in adopted}
     generations = _generations(datasets.values())
     zone_types = dict(GridZone.objects.filter(pk__in=zones).values_list("code", "type"))
     found = [

@@ -16,6 +16,7 @@ from uuid import uuid4
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from apps.accounting.models import FactorAdoption
 from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.core.windows import Quarter
 from apps.disclosures.models import Disclosure, ReportingPeriod
@@ -47,6 +48,8 @@ class Estate:
     instrument: Instrument
     disclosure: Disclosure
     factor: Factor  # published: the same for both
+    adoption: FactorAdoption
+    own_dataset: FactorDataset
 
 
 def person(email: str) -> Person:
@@ -141,6 +144,16 @@ def build(slug: str, quarter: Quarter) -> Estate:
         ),
         disclosure=ready_disclosure(organisation, quarter),
         factor=published_factor(),
+        adoption=FactorAdoption.unscoped.create(
+            organisation=organisation, dataset=published_factor().dataset, adopted_by="somebody"
+        ),
+        own_dataset=FactorDataset.objects.create(
+            organisation=organisation,
+            slug=f"{slug}-own",
+            edition="1",
+            kind=FactorDataset.Kind.LOCATION,
+            boundary=FactorDataset.Boundary.DIRECT,
+        ),
     )
 
 
@@ -156,6 +169,8 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "team_name_id": lambda estate: estate.team_name.pk,
     "receipt_id": lambda estate: estate.receipt.public_id,
     "instrument_id": lambda estate: estate.instrument.pk,
+    "adoption_id": lambda estate: estate.adoption.pk,
+    "dataset_id": lambda estate: estate.own_dataset.pk,
     "public_id": lambda estate: estate.disclosure.public_id,
 }
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from apps.accounting.models import FactorAdoption
 from apps.factors.models import Factor, FactorDataset, GridZone
 
 
@@ -19,7 +20,7 @@ def publish(db: None) -> Callable[..., Factor]:
         place, _ = GridZone.objects.get_or_create(
             code=zone, defaults={"name": zone, "type": GridZone.Type.COUNTRY, "country": zone[:2]}
         )
-        dataset, _ = FactorDataset.objects.get_or_create(
+        dataset, is_new = FactorDataset.objects.get_or_create(
             slug=f"test-{kind}",
             edition="1",
             defaults={
@@ -42,6 +43,9 @@ def publish(db: None) -> Callable[..., Factor]:
         )
         # A dataset's digest covers its rows: the next one is another dataset to whoever compares.
         FactorDataset.objects.filter(pk=dataset.pk).update(digest=f"{factor.pk:064d}")
+        if is_new:  # whoever has decided on datasets already decides for this one too
+            for organisation_id in FactorAdoption.unscoped.values_list("organisation_id", flat=True).distinct():
+                FactorAdoption.unscoped.create(organisation_id=organisation_id, dataset=dataset, adopted_by="test")
         return factor
 
     return make

@@ -38,7 +38,10 @@ def test_the_first_request_opens_the_period_and_leaves_audit_events(
     assert (period.label, period.start.isoformat(), period.end.isoformat()) == ("2026-Q3", "2026-07-01", "2026-10-01")
     assert (made.version, made.state, made.requested_by) == (1, State.QUEUED, officer)
     events = AuditEvent.objects.filter(organisation_id=organisation.pk).values_list("action", "actor")
-    assert list(events) == [("period.opened", officer.email), ("disclosure.requested", officer.email)]
+    assert [event for event in events if event[1] == officer.email] == [
+        ("period.opened", officer.email),
+        ("disclosure.requested", officer.email),
+    ]
 
 
 @pytest.mark.usefixtures("quarter")

@@ -25,6 +25,7 @@ for _filter in (
     figures.mass,
     figures.mass_number,
     figures.mass_unit,
+    figures.signed_mass,
     figures.mass_in,
     figures.mass_exact,
     figures.percent,
