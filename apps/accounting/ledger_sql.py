@@ -15,7 +15,7 @@ import pandas as pd
 
 from apps.accounting.rollup import HOURS_PER_DAY
 from apps.core.windows import HOUR_MS, Quarter, Window, from_epoch_day, from_epoch_hour, month_number
-from apps.telemetry.models import Method
+from apps.telemetry.models import Boundary, Method
 from apps.workloads.models import Kind, Provenance
 
 TIMES = ("hour", "day", "month", "quarter")
@@ -29,11 +29,16 @@ COLUMNS = {
     "market": {"market": "site.market"},
     "hardware": {"hardware": "account.hardware_id"},
     "source": {"source": "source.name"},
+    "study": {"study": "study.name"},
+    "boundary": {"boundary": "account.boundary"},
 }
+# Dimensions that are held as numbers and told by their names.
+_NUMBERED = {"kind": Kind, "boundary": Boundary}
 # Joins that only these dimensions need.
 JOINS = {
     "team": "LEFT JOIN organisations_team team ON team.id = account.team_id",
     "source": "LEFT JOIN telemetry_source source ON source.id = account.source_id",
+    "study": "LEFT JOIN workloads_study study ON study.id = account.study_id",
 }
 DIMENSIONS = (*COLUMNS, *TIMES)
 SCOPES = ("2", "3", "unassigned", "all")
@@ -68,11 +73,15 @@ _WORK = """
        CAST(SUM(requests) AS bigint) AS requests,
        SUM(readings) AS readings,
        CAST(SUM(covered_ms) AS bigint) AS covered_ms,"""
-_WORK_OF_ALL = _WORK.replace("SUM(readings)", "CAST(SUM(readings) AS bigint)")
+_WORK_OF_ALL = (
+    _WORK.replace("SUM(readings)", "CAST(SUM(readings) AS bigint)")
+    + """
+       CAST(COALESCE(SUM(covered_ms * accelerators), 0) AS bigint) AS accelerator_ms,"""
+)
 
 _STATEMENT = f"""
 WITH chosen AS (
-    SELECT account.id, account.method, {{selected}},
+    SELECT account.id, account.method, COALESCE(account.accelerators, 1) AS accelerators, {{selected}},
            CASE WHEN '{Provenance.SIMULATED.value}' IN (workload.provenance, model.provenance)
                 THEN 1 ELSE 0 END AS simulated,
            CASE WHEN '{Provenance.PUBLISHED.value}' IN (workload.provenance, model.provenance)
@@ -176,8 +185,8 @@ def account_conditions(
             continue
         column = next(iter(COLUMNS[name].values()))
         known: list[Any] = [value for value in values if value != ""]
-        if name == "kind":
-            known = [Kind[value.upper()].value for value in known if value.upper() in Kind.__members__]
+        if numbers := _NUMBERED.get(name):
+            known = [numbers[value.upper()].value for value in known if value.upper() in numbers.__members__]
         either = []
         if known:
             either.append(f"{column} IN ({', '.join(['%s'] * len(known))})")
@@ -217,8 +226,9 @@ def with_times(frame: pd.DataFrame, made: Statement, filters: Mapping[str, tuple
     frame["month_number"] = pd.Series([labels[m]["month_number"] for m in frame["moment"]], dtype="int64")
     for name in made.times:
         frame[name] = pd.Series([labels[m][name] for m in frame["moment"]], dtype=object)
-    if "kind" in frame:
-        frame["kind"] = pd.Series([Kind(int(k)).label for k in frame["kind"]], dtype=object)
+    for name, numbers in _NUMBERED.items():
+        if name in frame:
+            frame[name] = pd.Series([numbers(int(n)).label for n in frame[name]], dtype=object)
     for name in made.times:
         if name in filters:
             frame = frame[frame[name].isin(filters[name])]

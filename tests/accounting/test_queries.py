@@ -23,8 +23,8 @@ from apps.accounting.queries import (
 from apps.core.windows import HOUR_MS, Window, epoch_ms
 from apps.organisations.models import Team
 from apps.sites.models import Site
-from apps.telemetry.models import Method, Source
-from apps.workloads.models import AIModel, HardwareProfile, Kind, Workload
+from apps.telemetry.models import Boundary, Method, Source
+from apps.workloads.models import AIModel, HardwareProfile, Kind, Study, Workload
 from tests.accounting.readings import JULY, KWH, Q3, add, at, attribution_of
 
 pytestmark = pytest.mark.django_db
@@ -98,12 +98,13 @@ def test_filters_take_several_values_and_none(organisation, sites, teams):
 def test_filters_go_by_every_dimension(organisation, sites, teams):
     model = AIModel.unscoped.create(organisation=organisation, slug="resnet", name="ResNet")
     run = Workload.unscoped.create(organisation=organisation, name="run 1")
+    sweep = Study.unscoped.create(organisation=organisation, name="sweep")
     card = HardwareProfile.objects.create(
         code="h100", name="H100", vendor="NVIDIA", kind="GPU", scope="one device", source_title="t", licence="l"
     )
     add(
         attribution_of(organisation, "a", team="nlp", site=sites["owned"], model=model, workload=run, hardware=card,
-                       kind=Kind.TRAINING),
+                       kind=Kind.TRAINING, study=sweep, boundary=Boundary.NODE),
         at(30), at(31), KWH,
     )  # fmt: skip
     add(attribution_of(organisation, "b", site=sites["colo"]), at(24 * 40), at(24 * 40 + 1), 2 * KWH)
@@ -111,7 +112,7 @@ def test_filters_go_by_every_dimension(organisation, sites, teams):
     wanted = {
         "team": "nlp", "model": "resnet", "workload": "run 1", "kind": "training", "site": "owned", "market": "DE",
         "hardware": "h100", "source": "a", "hour": "2026-07-02T06:00:00Z", "day": "2026-07-02", "month": "2026-07",
-        "quarter": "2026-Q3",
+        "quarter": "2026-Q3", "study": "sweep", "boundary": "node",
     }  # fmt: skip
     assert set(wanted) == set(DIMENSIONS)
     for name, value in wanted.items():
