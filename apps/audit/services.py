@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -108,6 +108,38 @@ def record(
     event.digest = event_digest(event)
     event.save(force_insert=True)
     return event
+
+
+@transaction.atomic
+def audited(
+    instance: models.Model,
+    change: Callable[[], object],
+    *,
+    organisation_id: int,
+    actor: str,
+    action: str,
+    reason: str = "",
+) -> bool:
+    """Let ``change`` alter and save the instance, and record what it was before and after. Returns whether it differs.
+
+    A new instance has no before. The after is read back, so that a value which is stored alike is no change.
+    """
+    before = None if instance.pk is None else state_of(instance)
+    change()
+    instance.refresh_from_db()
+    after = state_of(instance)
+    if after == before:
+        return False
+    record(
+        organisation_id=organisation_id,
+        actor=actor,
+        action=action,
+        instance=instance,
+        before=before,
+        after=after,
+        reason=reason,
+    )
+    return True
 
 
 def verify_chain(organisation_id: int) -> list[str]:

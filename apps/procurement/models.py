@@ -1,10 +1,17 @@
 """What the organisation bought: certificates, power purchase agreements, supplier rates."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from apps.core.tenancy import OrganisationOwned
+from apps.procurement.serials import serial_range
 
 
 class Instrument(OrganisationOwned):
@@ -32,7 +39,7 @@ class Instrument(OrganisationOwned):
     serial_start = models.CharField(max_length=80, blank=True)
     serial_end = models.CharField(max_length=80, blank=True)
     # The serial range as the database compares it, worked out from the two texts above when the lot is saved: equal
-    # prefixes and overlapping numbers are one claim made twice. Numbers as 40 digits with leading zeros.
+    # prefixes and overlapping numbers are one claim made twice, and triggers refuse it. See ``serials``.
     serial_prefix = models.CharField(max_length=80, blank=True, editable=False)
     serial_first = models.CharField(max_length=40, blank=True, editable=False)
     serial_last = models.CharField(max_length=40, blank=True, editable=False)
@@ -65,6 +72,12 @@ class Instrument(OrganisationOwned):
     evidence = models.FileField(upload_to="instruments/", blank=True, max_length=300)
     evidence_name = models.CharField(max_length=200, blank=True, help_text="what the file was called")
     evidence_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the file")
+    device = models.CharField(max_length=120, blank=True, help_text="the plant or meter of granular certificates")
+    certificate = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="what granular certificates state besides: issuer, energy carrier, source, capacity, configuration",
+    )
     claim_start = models.DateField(
         null=True,
         blank=True,
@@ -77,6 +90,7 @@ class Instrument(OrganisationOwned):
 
     class Meta:
         ordering = ["vintage_start", "reference"]
+        indexes = [models.Index(Lower("tracking_system"), "serial_prefix", name="instrument_serials")]
         constraints = [
             models.UniqueConstraint(
                 fields=["organisation", "reference"],
@@ -103,10 +117,26 @@ class Instrument(OrganisationOwned):
                 condition=Q(co2e_kg_per_mwh__gte=0) | Q(co2_kg_per_mwh__gte=0),
                 name="instrument_has_a_factor",
             ),
+            models.CheckConstraint(
+                condition=Q(serial_start="", serial_prefix="", serial_first="", serial_last="")
+                | (~Q(serial_start="") & (~Q(serial_prefix="") | ~Q(serial_first=""))),
+                name="instrument_serials_comparable",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.reference
+
+    def work_out_serials(self) -> None:
+        """Fill the serial range as the database compares it. Raises ``ValueError`` where there is none."""
+        found = serial_range(self.serial_start, self.serial_end)
+        self.serial_prefix, self.serial_first, self.serial_last = found.prefix, found.first, found.last
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        self.work_out_serials()
+        if update_fields is not None and {"serial_start", "serial_end"} & set(update_fields):
+            update_fields = {*update_fields, "serial_prefix", "serial_first", "serial_last"}
+        super().save(*args, update_fields=update_fields, **options)
 
 
 class InstrumentHour(OrganisationOwned):

@@ -1,4 +1,4 @@
-"""Everything that writes instruments.
+"""Everything that writes instruments and standard supply.
 
 Each function is one transaction with its audit event inside, and tells the accounts to look at their inputs again.
 What a user can mend is raised as Django's ``ValidationError`` by field.
@@ -6,68 +6,106 @@ What a user can mend is raised as Django's ``ValidationError`` by field.
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from decimal import Decimal
+from typing import TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
 from django.db import transaction
-from django.utils import timezone
 
-from apps.audit.services import record, state_of
+from apps.audit.services import audited, record, state_of
 from apps.core.signals import announce_inputs_changed
-from apps.organisations.models import Organisation
+from apps.organisations.models import Organisation, Team
 from apps.organisations.services import save_valid
-from apps.procurement.models import Instrument
+from apps.procurement import checks, queries
+from apps.procurement.models import Instrument, StandardSupply
+from apps.workloads.models import AIModel
 
-MOST_KG_PER_MWH = Decimal(2_000)
-GAS_FIELDS = ("co2_kg_per_mwh", "ch4_kg_per_mwh", "n2o_kg_per_mwh")
-TEXT_FIELDS = ("reference", "technology", "tracking_system", "serial_start", "serial_end", "beneficiary", "note")
-
-
-def _check(instrument: Instrument) -> None:
-    """Raise ``ValidationError`` for what no registry would issue.
-
-    A lot that fails a Quality Criterion is no error: it is kept, and the accounts say which one it fails.
-    """
-    errors: dict[str, str] = {}
-    if not re.fullmatch(r"[A-Z0-9][A-Z0-9-]{1,19}", instrument.market):
-        errors["market"] = f"Expected the code of a market such as DE or ERCT, got {instrument.market!r}."
-    if instrument.volume_milliwatt_hours <= 0:
-        errors["volume_milliwatt_hours"] = "Expected more than 0."
-    if instrument.vintage_end <= instrument.vintage_start:
-        errors["vintage_end"] = f"Expected a day after {instrument.vintage_start}, got {instrument.vintage_end}."
-    if (instrument.claim_start is None) != (instrument.claim_end is None):
-        errors["claim_end"] = "Give both ends of the consumption that the retirement names, or neither."
-    elif instrument.claim_start and instrument.claim_end and instrument.claim_end <= instrument.claim_start:
-        errors["claim_end"] = f"Expected a day after {instrument.claim_start}, got {instrument.claim_end}."
-    if instrument.retired_on is not None and instrument.retired_on > timezone.now().date():
-        errors["retired_on"] = f"{instrument.retired_on} lies in the future; leave it empty until it is retired."
-    if instrument.serial_end and not instrument.serial_start:
-        errors["serial_start"] = "A last serial number needs a first one."
-    errors.update(_factor_errors(instrument))
-    if errors:
-        raise ValidationError(errors)
+TEXT_FIELDS = (
+    "reference",
+    "technology",
+    "tracking_system",
+    "serial_start",
+    "serial_end",
+    "beneficiary",
+    "device",
+    "note",
+)
+CLAIM_FIELDS = ("tracking_system", "serial_start", "serial_end")
+HOURLY_FIELDS = {
+    "volume_milliwatt_hours": "The volume of hourly certificates is the sum of their hours.",
+    "vintage_start": "The vintage of hourly certificates is the month of their hours.",
+    "vintage_end": "The vintage of hourly certificates is the month of their hours.",
+}
 
 
-def _factor_errors(instrument: Instrument) -> dict[str, str]:
-    gases = [getattr(instrument, name) for name in GAS_FIELDS]
-    if instrument.co2e_kg_per_mwh is None and None in gases:
-        return {"co2e_kg_per_mwh": "Expected CO2e, or CO2, CH4 and N2O, in kg per MWh; 0 where there is none."}
-    errors = {}
-    for name in ("co2e_kg_per_mwh", *GAS_FIELDS):
-        value = getattr(instrument, name)
-        if value is not None and not 0 <= value <= MOST_KG_PER_MWH:
-            errors[name] = f"Expected 0 to {MOST_KG_PER_MWH} kg per MWh, got {value}."
-    return errors
+class OptionalFields(TypedDict, total=False):
+    """What may be left out of a new lot. Rates in kg per MWh, intervals half-open."""
+
+    technology: str
+    co2e_kg_per_mwh: Decimal | None
+    co2_kg_per_mwh: Decimal | None
+    ch4_kg_per_mwh: Decimal | None
+    n2o_kg_per_mwh: Decimal | None
+    biogenic_co2_kg_per_mwh: Decimal | None
+    tracking_system: str
+    serial_start: str
+    serial_end: str
+    issued_on: date | None
+    retired_on: date | None
+    beneficiary: str
+    deliverable: bool
+    supplier_attested: bool | None
+    exclusive_claim: bool | None
+    earmark_team: Team | None
+    earmark_model: AIModel | None
+    device: str
+    certificate: dict[str, object]
+    claim_start: date | None
+    claim_end: date | None
+    simulated: bool
+    note: str
+
+
+class InstrumentFields(OptionalFields, total=False):
+    """What may be corrected of a lot. Volume in milliwatt-hours."""
+
+    type: str
+    market: str
+    vintage_start: date
+    vintage_end: date
+    volume_milliwatt_hours: int
 
 
 def _save(instrument: Instrument) -> None:
     for name in TEXT_FIELDS:
         setattr(instrument, name, getattr(instrument, name).strip())
     instrument.market = instrument.market.strip().upper()
-    _check(instrument)
-    save_valid(instrument)
+    if errors := checks.errors(instrument):
+        raise ValidationError(errors)
+    stored = Instrument.objects.of(instrument.organisation_id).filter(pk=instrument.pk).values(*CLAIM_FIELDS).first()
+    if stored != {name: getattr(instrument, name) for name in CLAIM_FIELDS}:
+        _refuse_second_claim(instrument)
+    try:
+        save_valid(instrument)
+    except ValidationError:
+        _refuse_second_claim(instrument)  # somebody else's claim that was committed since we looked
+        raise
+
+
+def _refuse_second_claim(instrument: Instrument) -> None:
+    """Say which serials are claimed already: by which lot where it is the organisation's own, else without a name."""
+    other = queries.claimed_before(instrument)
+    if other is None:
+        return
+    own = other.organisation_id == instrument.organisation_id
+    holder = f"the lot {other.reference}" if own else "another organisation of this installation"
+    serials = queries.common_serials(instrument, other)
+    registry = f" of {instrument.tracking_system}" if instrument.tracking_system else ""
+    are = "are" if " to " in serials else "is"
+    text = f"{serials}{registry} {are} already claimed by {holder}. A serial number is claimed once."
+    raise ValidationError({"serial_start": text})
 
 
 @transaction.atomic
@@ -81,20 +119,8 @@ def create_instrument(
     vintage_end: date,
     volume_milliwatt_hours: int,
     actor: str,
-    co2e_kg_per_mwh: Decimal | None = None,
-    co2_kg_per_mwh: Decimal | None = None,
-    ch4_kg_per_mwh: Decimal | None = None,
-    n2o_kg_per_mwh: Decimal | None = None,
-    technology: str = "",
-    tracking_system: str = "",
-    serial_start: str = "",
-    serial_end: str = "",
-    retired_on: date | None = None,
-    beneficiary: str = "",
-    claim_start: date | None = None,
-    claim_end: date | None = None,
-    simulated: bool = False,
-    note: str = "",
+    reason: str = "",
+    **fields: Unpack[OptionalFields],
 ) -> Instrument:
     """A new lot. Volume in milliwatt-hours, factors in kg per MWh, intervals half-open. Raises ``ValidationError``."""
     instrument = Instrument(
@@ -102,31 +128,18 @@ def create_instrument(
         reference=reference,
         type=type,
         market=market,
-        technology=technology,
         vintage_start=vintage_start,
         vintage_end=vintage_end,
         volume_milliwatt_hours=volume_milliwatt_hours,
-        co2e_kg_per_mwh=co2e_kg_per_mwh,
-        co2_kg_per_mwh=co2_kg_per_mwh,
-        ch4_kg_per_mwh=ch4_kg_per_mwh,
-        n2o_kg_per_mwh=n2o_kg_per_mwh,
-        tracking_system=tracking_system,
-        serial_start=serial_start,
-        serial_end=serial_end,
-        retired_on=retired_on,
-        beneficiary=beneficiary,
-        claim_start=claim_start,
-        claim_end=claim_end,
-        simulated=simulated,
-        note=note,
+        **fields,
     )
-    _save(instrument)
-    record(
+    audited(
+        instrument,
+        lambda: _save(instrument),
         organisation_id=organisation.pk,
         actor=actor,
         action="instrument.created",
-        instance=instrument,
-        after=state_of(instrument),
+        reason=reason,
     )
     announce_inputs_changed(organisation.pk)
     return instrument
@@ -134,65 +147,36 @@ def create_instrument(
 
 @transaction.atomic
 def update_instrument(
-    *,
-    instrument: Instrument,
-    type: str,  # noqa: A002
-    market: str,
-    vintage_start: date,
-    vintage_end: date,
-    volume_milliwatt_hours: int,
-    co2e_kg_per_mwh: Decimal | None,
-    technology: str,
-    tracking_system: str,
-    serial_start: str,
-    serial_end: str,
-    retired_on: date | None,
-    beneficiary: str,
-    claim_start: date | None,
-    claim_end: date | None,
-    note: str,
-    actor: str,
-    reason: str = "",
+    *, instrument: Instrument, actor: str, reason: str = "", **fields: Unpack[InstrumentFields]
 ) -> Instrument:
-    """Correct a lot; the audit log keeps what it said before. Its reference stays. Raises ``ValidationError``."""
+    """Correct the fields given; the audit log keeps what they said before. The reference stays.
+
+    A CO2e rate that changes takes the place of the gases, unless these are given too. Raises ``ValidationError``.
+    """
     instrument = Instrument.objects.of(instrument.organisation_id).select_for_update().get(pk=instrument.pk)
-    before = state_of(instrument)
-    if co2e_kg_per_mwh is not None and co2e_kg_per_mwh != instrument.co2e_kg_per_mwh:
-        for name in GAS_FIELDS:
-            setattr(instrument, name, None)  # masses of the old figure would contradict the new one
-    values = {
-        "type": type,
-        "market": market,
-        "vintage_start": vintage_start,
-        "vintage_end": vintage_end,
-        "volume_milliwatt_hours": volume_milliwatt_hours,
-        "co2e_kg_per_mwh": co2e_kg_per_mwh,
-        "technology": technology,
-        "tracking_system": tracking_system,
-        "serial_start": serial_start,
-        "serial_end": serial_end,
-        "retired_on": retired_on,
-        "beneficiary": beneficiary,
-        "claim_start": claim_start,
-        "claim_end": claim_end,
-        "note": note,
+    hourly = instrument.hours.exists()
+    errors = {
+        name: text
+        for name, text in HOURLY_FIELDS.items()
+        if hourly and name in fields and fields[name] != getattr(instrument, name)  # type: ignore[literal-required]
     }
-    for name, value in values.items():
-        setattr(instrument, name, value)
-    _save(instrument)
-    instrument.refresh_from_db()  # decimals as stored, so that an unchanged one is no change
-    after = state_of(instrument)
-    if after != before:
-        record(
-            organisation_id=instrument.organisation_id,
-            actor=actor,
-            action="instrument.updated",
-            instance=instrument,
-            before=before,
-            after=after,
-            reason=reason,
-        )
-        announce_inputs_changed(instrument.organisation_id)
+    if errors:
+        raise ValidationError(errors)
+
+    def change() -> None:
+        rate = fields.get("co2e_kg_per_mwh")
+        if rate is not None and rate != instrument.co2e_kg_per_mwh:
+            for name in checks.GAS_FIELDS:
+                setattr(instrument, name, None)  # masses of the old figure would contradict the new one
+        for name, value in fields.items():
+            setattr(instrument, name, value)
+        _save(instrument)
+
+    organisation_id = instrument.organisation_id
+    if audited(
+        instrument, change, organisation_id=organisation_id, actor=actor, action="instrument.updated", reason=reason
+    ):
+        announce_inputs_changed(organisation_id)
     return instrument
 
 
@@ -217,6 +201,78 @@ def delete_instrument(*, instrument: Instrument, actor: str, reason: str = "") -
         before=state_of(instrument),
         reason=reason,
     )
-    organisation_id = instrument.organisation_id
+    organisation_id, evidence = instrument.organisation_id, instrument.evidence.name
     instrument.delete()
+    if evidence:
+        transaction.on_commit(lambda: default_storage.delete(evidence))
     announce_inputs_changed(organisation_id)
+
+
+# --- Standard supply ----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add_standard_supply(
+    *,
+    organisation: Organisation,
+    market: str,
+    start: date,
+    end: date,
+    share_ppm: int,
+    co2e_kg_per_mwh: Decimal,
+    source: str,
+    actor: str,
+) -> StandardSupply:
+    """The share of standard supply in the consumption of a market during ``[start, end)``.
+
+    Draft revision of October 2025, criterion 6: a reporter may not claim more than its share. Share in parts per
+    million, rate in kg per MWh. Raises ``ValidationError``, also where two statements would hold at once.
+    """
+    row = StandardSupply(
+        organisation=organisation,
+        market=market.strip().upper(),
+        start=start,
+        end=end,
+        share_ppm=share_ppm,
+        co2e_kg_per_mwh=co2e_kg_per_mwh,
+        source=source.strip(),
+    )
+    errors = {}
+    if not checks.MARKET.fullmatch(row.market):
+        errors["market"] = f"Expected the code of a market such as DE or ERCT, got {row.market!r}."
+    if not 0 <= share_ppm <= 1_000_000:
+        errors["share_ppm"] = "Expected a share from 0 to 100 %."
+    if not 0 <= co2e_kg_per_mwh <= checks.MOST_KG_PER_MWH:
+        errors["co2e_kg_per_mwh"] = f"Expected 0 to {checks.MOST_KG_PER_MWH} kg per MWh, got {co2e_kg_per_mwh}."
+    if end <= start:
+        errors["end"] = f"Expected a day after {start}, got {end}."
+    Organisation.objects.select_for_update().get(pk=organisation.pk)  # two statements of one time do not slip in
+    held = queries.standard_supply(organisation.pk, row.market).filter(start__lt=end, end__gt=start).first()
+    if held is not None and not errors:
+        errors["start"] = f"{held.start} to {held.end} is already stated for {row.market}; remove that statement first."
+    if errors:
+        raise ValidationError(errors)
+    audited(
+        row,
+        lambda: save_valid(row),
+        organisation_id=organisation.pk,
+        actor=actor,
+        action="standard_supply.created",
+    )
+    announce_inputs_changed(organisation.pk)
+    return row
+
+
+@transaction.atomic
+def remove_standard_supply(*, row: StandardSupply, actor: str, reason: str = "") -> None:
+    """Withdraw a statement of standard supply; the audit log keeps what it said."""
+    record(
+        organisation_id=row.organisation_id,
+        actor=actor,
+        action="standard_supply.deleted",
+        instance=row,
+        before=state_of(row),
+        reason=reason,
+    )
+    row.delete()
+    announce_inputs_changed(row.organisation_id)

@@ -151,7 +151,12 @@ def test_a_claim_is_made_once_in_the_whole_installation(
     add(other_organisation, reference="theirs")
     with pytest.raises(ValidationError) as caught:
         add(organisation)
-    assert caught.value.messages == ["These serial numbers are already claimed in this tracking system."]
+    assert caught.value.message_dict == {
+        "serial_start": [
+            "GO-1 to GO-120 of AIB are already claimed by another organisation of this installation."
+            " A serial number is claimed once."
+        ]
+    }
 
 
 def test_a_reference_is_used_once_in_an_organisation(
@@ -184,12 +189,12 @@ def test_the_page_names_the_criterion_that_a_lot_fails(
 ) -> None:
     add(organisation, reference="OPEN", retired_on=None)
     add(organisation, reference="ELSEWHERE", market="SE", serial_start="SE-1", serial_end="SE-9")
-    add(organisation, reference="TWICE", serial_start="GO-100", serial_end="GO-200")
+    add(organisation, reference="UNNUMBERED", serial_start="", serial_end="")
     page = signed_in("viewer").get(f"/o/{organisation.slug}/instruments/").content.decode()
     for reason in (
         "not retired in AIB",
         "nothing is consumed there in Scope 2",
-        "the serial range is already claimed by OPEN",
+        "a certificate without serial numbers cannot be shown to be the only claim",
     ):
         assert reason in page
     assert "fails 3" in page
