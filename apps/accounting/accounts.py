@@ -18,6 +18,7 @@ from apps.accounting import locks
 from apps.accounting.models import Account, Posting
 from apps.telemetry.models import Attribution, AttributionShare
 
+LAYOUT = "with accelerators"  # what an account is made of; another one makes every posting be looked at again
 _CHUNK = 500  # attributions resolved at a time: bounds memory and the number of SQL parameters
 
 _MARK_HOURS = """
@@ -48,6 +49,7 @@ class AccountKey(NamedTuple):
     boundary: int
     method: int
     hardware_id: str | None
+    accelerators: int | None
 
 
 def post_new(organisation_id: int) -> int:
@@ -69,7 +71,7 @@ def _waiting(organisation_id: int) -> list[int]:
 
 @transaction.atomic
 def repost_changed(organisation_id: int) -> int:
-    """Make the postings anew whose team or site is no longer what the mappings say, and mark their hours dirty.
+    """Make the postings anew that are no longer what attributions and mappings say, and mark their hours dirty.
 
     Returns how many attributions were reposted.
     """
@@ -81,8 +83,10 @@ def repost_changed(organisation_id: int) -> int:
             site_now=Coalesce("attribution__site_id", "attribution__source__site_id", 0),
             team_then=Coalesce("account__team_id", 0),
             site_then=Coalesce("account__site_id", 0),
+            devices_now=Coalesce("attribution__accelerators", 0),
+            devices_then=Coalesce("account__accelerators", 0),
         )
-        .exclude(team_now=F("team_then"), site_now=F("site_then"))
+        .exclude(team_now=F("team_then"), site_now=F("site_then"), devices_now=F("devices_then"))
         .values_list("attribution_id", flat=True)
     )
     changed |= _changed_shares(organisation_id)
@@ -149,6 +153,7 @@ def _resolved(organisation_id: int, attribution_ids: Sequence[int]) -> dict[int,
             boundary=row.boundary,
             method=row.method,
             hardware_id=row.hardware_id,
+            accelerators=row.accelerators,
         )
         weights: dict[AccountKey, int] = defaultdict(int)
         for share in shares.get(row.pk, ()):

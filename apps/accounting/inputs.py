@@ -15,7 +15,8 @@ from apps.accounting.models import LedgerState
 
 # Asked at every settling, and so without the ORM, which takes longer than the database does.
 _INPUTS = (
-    "SELECT name, slug, claim_period, vintage_window_months FROM organisations_organisation WHERE id = %s",
+    "SELECT name, slug, claim_period, vintage_window_months, market_allocation, idle_policy, difference_policy"
+    " FROM organisations_organisation WHERE id = %s",
     "SELECT id, control, grid_zone, market FROM sites_site WHERE organisation_id = %s ORDER BY id",
     'SELECT id, site_id, start, "end", pue_ppm, source FROM sites_pueperiod WHERE organisation_id = %s ORDER BY id',
     "SELECT * FROM procurement_instrument WHERE organisation_id = %s ORDER BY id",
@@ -37,7 +38,7 @@ def digest(organisation_id: int) -> str:
 
     The mappings of sources and team names, which may be many, enter as sums made by the database.
     """
-    content: list[object] = [ENGINE_VERSION, rates.years_covered(organisation_id)]
+    content: list[object] = [ENGINE_VERSION, accounts.LAYOUT, rates.years_covered(organisation_id)]
     with connection.cursor() as cursor:
         for question in _INPUTS:
             cursor.execute(question, [organisation_id])

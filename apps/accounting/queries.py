@@ -22,15 +22,18 @@ from apps.accounting.market_parts import add_market_based
 from apps.accounting.models import LedgerState, LocationRate, MarketRate
 from apps.core.windows import Window, epoch_ms, from_epoch_hour
 from apps.telemetry.models import Attribution, DirtyHour, Source
+from apps.telemetry.rules import RESERVED_PREFIX
 from apps.workloads.models import Kind
 
 SILENT_AFTER = timedelta(hours=24)
+# Followed by a site's code: the source of the difference that was booked between its meter and its telemetry.
+RECONCILIATION_PREFIX = RESERVED_PREFIX
 # What ends by itself: a source that only ever reported such jobs has ended when it stops, and not fallen silent.
 JOBS = (Kind.TRAINING, Kind.FINE_TUNING, Kind.EVALUATION, Kind.DATA)
 
 ENERGIES = ("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours")
 NULLABLE = ("location_mg", "market_mg", "tokens", "requests")
-COUNTS = ("readings", "covered_ms")
+COUNTS = ("readings", "covered_ms", "accelerator_ms")
 WORK = ("tokens", "requests", *COUNTS)
 TIERS = tuple(f"tier_{letter}_milliwatt_hours" for letter in "abcd")
 MARKED = ("simulated_milliwatt_hours", "published_milliwatt_hours", "without_factor_milliwatt_hours")
@@ -83,7 +86,8 @@ def group_columns(query: LedgerQuery) -> list[str]:
 def ledger_frame(query: LedgerQuery) -> pd.DataFrame:
     """Energy and emissions by group, one row each, sorted by the group columns (unassigned last).
 
-    Columns: :func:`group_columns`; energies [mWh] and counts as int64; ``location_mg``, ``market_mg``, ``tokens`` and
+    Columns: :func:`group_columns`; energies [mWh] and counts as int64 (``accelerator_ms``: covered time times the
+    accelerators behind a reading, 1 where none are stated); ``location_mg``, ``market_mg``, ``tokens`` and
     ``requests`` as nullable Int64 (absent is not zero); the facility energy [mWh] by quality tier (A metered,
     B measured, C modelled, D estimated), simulated, published and without a factor; ``quality``: the weakest tier
     that makes up 5 % of the energy. Any grouping of one query adds up to :func:`ledger_total` exactly.
