@@ -23,6 +23,8 @@ MAX_AHEAD_MS = 10 * 60 * 1000
 # there; larger sites are fed, and metered, by several), and a reading in the wrong unit (mWh or J for Wh) goes past it.
 MAX_MEAN_POWER_W = 100e6
 MILLISECONDS_PER_HOUR = 3_600_000
+# Sources that the portal itself writes: the booked difference between a site's meter and its telemetry.
+RESERVED_PREFIX = "meter/"
 # Beyond this, one unit in the last place of a double is no longer small against half a microwatt-hour.
 EXACT_ABOVE = 1e13
 
@@ -98,11 +100,15 @@ def checked(
         & (given >= 0)
         & (mean_power <= MAX_MEAN_POWER_W)
     )
+    reserved = [code for code, naming in enumerate(namings) if naming[0].startswith(RESERVED_PREFIX)]
+    if reserved:
+        valid &= ~np.isin(naming_codes, reserved)
     everything_valid = bool(valid.all())
     if not everything_valid:
         _name_errors(
             errors, valid, latest, index, start_ms, end_ms, energy_wh, power_w, no_energy, no_power, mean_power
         )
+        _name_reserved(errors, index, naming_codes, namings, reserved)
         interval, by_power = interval[valid], by_power[valid]
     batch = SampleBatch(
         protocol=protocol,
@@ -133,6 +139,20 @@ def checked(
         energy[by_power] = energy_from_power(power_w[by_power], interval[by_power])
         batch.energy_microwatt_hours = energy
     return batch
+
+
+def _name_reserved(
+    errors: list[RowError],
+    index: Int64Array,
+    naming_codes: Int64Array,
+    namings: Sequence[tuple[Any, ...]],
+    reserved: list[int],
+) -> None:
+    """Append an error for every row whose source only the portal may write."""
+    for i in np.flatnonzero(np.isin(naming_codes, reserved)).tolist() if reserved else ():
+        name = namings[int(naming_codes[i])][0]
+        expected = f"another name: {RESERVED_PREFIX}… stands for what the portal books from a site's own meter"
+        errors.append(RowError(int(index[i]), "source", shown(name), expected))
 
 
 def _name_errors(
