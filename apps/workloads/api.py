@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.core.api import LIST_PARAMETERS, keyset_page, list_schema, refuse_unknown
 from apps.organisations.authentication import principal_of
 from apps.organisations.models import Scope
-from apps.workloads import queries
+from apps.workloads import queries, services
 from apps.workloads.models import AIModel, HardwareProfile, Provenance, Study, Workload
 
 
@@ -35,7 +35,14 @@ class WorkloadSerializer(serializers.Serializer[Workload]):
     name = serializers.CharField()
     provenance = serializers.ChoiceField(choices=Provenance.choices)
     citation = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=Workload.Outcome.choices)
     created_at = serializers.DateTimeField()
+
+
+class OutcomeSerializer(serializers.Serializer[Any]):
+    """How a run ended; the only thing of a workload that a key may change."""
+
+    outcome = serializers.ChoiceField(choices=Workload.Outcome.choices)
 
 
 class StudySerializer(serializers.Serializer[Study]):
@@ -114,15 +121,34 @@ class WorkloadList(APIView):
 
 
 class WorkloadDetail(APIView):
-    scope = {"GET": Scope.READ}
+    scope = {"GET": Scope.READ, "PATCH": Scope.INGEST}
 
     @extend_schema(operation_id="workloads_read", responses=WorkloadSerializer)
     def get(self, request: Request, workload_id: int) -> Response:
         """One workload."""
+        return Response(_workload(self._found(request, workload_id)))
+
+    @extend_schema(operation_id="workloads_outcome", request=OutcomeSerializer, responses=WorkloadSerializer)
+    def patch(self, request: Request, workload_id: int) -> Response:
+        """Say how a run ended: running, finished, early_stopped or failed. It stays in the model's development
+        line whatever the outcome."""
+        refuse_unknown(request, ())
+        workload = self._found(request, workload_id)
+        said = OutcomeSerializer(data=request.data)
+        said.is_valid(raise_exception=True)
+        unknown = sorted(set(request.data) - {"outcome"})
+        if unknown:
+            raise serializers.ValidationError({name: ["Expected nothing but `outcome`."] for name in unknown})
+        actor = principal_of(request).actor
+        return Response(
+            _workload(services.set_outcome(workload=workload, outcome=said.validated_data["outcome"], actor=actor))
+        )
+
+    def _found(self, request: Request, workload_id: int) -> Workload:
         workload = queries.workload(principal_of(request).organisation_id, int(workload_id))
         if workload is None:
             raise Http404(f"No workload {workload_id}.")
-        return Response(_workload(workload))
+        return workload
 
 
 class StudyList(APIView):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
@@ -55,6 +56,32 @@ def describe_workload(
     if workload is None:
         workload = Workload(organisation=organisation, name=name)
     return _describe(workload, "workload", provenance, citation, actor)
+
+
+@transaction.atomic
+def set_outcome(*, workload: Workload, outcome: str, actor: str) -> Workload:
+    """Say how a run ended (:class:`Workload.Outcome`). It changes no figure, only which part of the line it is in.
+
+    Raises ``ValidationError`` for an outcome that does not exist.
+    """
+    if outcome not in Workload.Outcome.values:
+        known = ", ".join(Workload.Outcome.values)
+        raise ValidationError({"outcome": f"Expected one of {known}, got {outcome!r}."})
+    workload = Workload.objects.of(workload.organisation_id).select_for_update().get(pk=workload.pk)
+    if workload.outcome == outcome:
+        return workload
+    before = state_of(workload)
+    workload.outcome = outcome
+    workload.save(update_fields=["outcome"])
+    record(
+        organisation_id=workload.organisation_id,
+        actor=actor,
+        action="workload.outcome_set",
+        instance=workload,
+        before=before,
+        after=state_of(workload),
+    )
+    return workload
 
 
 def _describe(row: Named, kind: str, provenance: str, citation: str, actor: str) -> Named:

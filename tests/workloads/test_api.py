@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from apps.audit.models import AuditEvent
 from apps.organisations.models import Organisation, Team
 from apps.workloads.models import AIModel, Provenance, Study, Workload
 from apps.workloads.reference import load_hardware_profiles
@@ -103,3 +104,43 @@ def test_studies_and_hardware_are_listed(get: Callable[..., dict], organisation:
     assert profile["tdp_w"] == 700.0
     assert profile["source_title"]
     assert get("/api/v1/hardware?vendor=nobody")["results"] == []
+
+
+@pytest.fixture
+def patch(client: Client, make_key: Callable[..., str]) -> Callable[..., tuple[int, dict]]:
+    def patch_json(workload: Workload, body: object, scopes: tuple[str, ...] = ("ingest",)) -> tuple[int, dict]:
+        answer = client.patch(
+            f"/api/v1/workloads/{workload.pk}",
+            body,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {make_key(scopes)}"},
+        )
+        return answer.status_code, answer.json()
+
+    return patch_json
+
+
+def test_a_job_says_by_its_key_how_it_ended(
+    patch: Callable[..., tuple[int, dict]], organisation: Organisation, other_organisation: Organisation
+) -> None:
+    run = Workload.unscoped.create(organisation=organisation, name="run 1")
+    status, row = patch(run, {"outcome": "early_stopped"})
+    assert (status, row["outcome"]) == (200, "early_stopped")
+    assert AuditEvent.objects.filter(organisation_id=organisation.pk, action="workload.outcome_set").count() == 1
+    assert patch(run, {"outcome": "early_stopped"})[0] == 200  # said twice, recorded once
+    assert AuditEvent.objects.filter(organisation_id=organisation.pk, action="workload.outcome_set").count() == 1
+    foreign = Workload.unscoped.create(organisation=other_organisation, name="theirs")
+    assert patch(foreign, {"outcome": "failed"})[0] == 404
+    assert patch(run, {"outcome": "failed"}, scopes=("read",))[0] == 403
+
+
+@pytest.mark.parametrize("body", [{"outcome": "exploded"}, {}, {"outcome": "failed", "name": "other"}])
+def test_a_key_changes_nothing_but_the_outcome(
+    patch: Callable[..., tuple[int, dict]], organisation: Organisation, body: dict[str, str]
+) -> None:
+    run = Workload.unscoped.create(organisation=organisation, name="run 1")
+    status, problem = patch(run, body)
+    assert status == 400
+    assert problem["errors"][0]["pointer"] in ("/outcome", "/name")
+    run.refresh_from_db()
+    assert (run.name, run.outcome) == ("run 1", Workload.Outcome.UNKNOWN)

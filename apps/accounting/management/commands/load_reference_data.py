@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.factors.services import load_reference_data
-from apps.workloads.reference import load_hardware_profiles
+from apps.workloads.reference import load_embodied_figures, load_hardware_profiles, load_inference_profiles
 
 
 class Command(BaseCommand):
@@ -23,3 +23,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{result.dataset}: {result.added} factors added")
         self.stdout.write(f"{len(results)} factor datasets, {len(new)} of them new")
         self.stdout.write(f"{load_hardware_profiles()} hardware profiles")
+        self.stdout.write(f"{load_embodied_figures()} embodied figures of hardware")
+        self.stdout.write(f"{load_inference_profiles()} energies of inference per token")
