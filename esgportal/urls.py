@@ -9,7 +9,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 # Dashboards last: their `sites/<code>/` would else swallow `sites/manage/`.
-PAGES = ["disclosures", "telemetry", "accounting", "procurement", "sites", "organisations", "dashboards"]
+PAGES = ["disclosures", "telemetry", "accounting", "procurement", "sites", "workloads", "organisations", "dashboards"]
 # Telemetry first: it is asked far more often than all others together, and patterns are tried in this order.
 API = ["telemetry", "organisations", "sites", "workloads", "factors", "procurement", "accounting", "disclosures"]
 
