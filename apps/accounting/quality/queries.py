@@ -1,0 +1,229 @@
+"""How sure the figures are: an interval for each, for pages, the API and the report.
+
+[1] GHG Protocol, Guidance on uncertainty assessment in GHG inventories: ``engine.uncertainty``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+
+from apps.accounting.engine import uncertainty
+from apps.accounting.engine.uncertainty import Cause, Contribution
+from apps.accounting.models import MarketRate
+from apps.accounting.quality.composition import composition
+from apps.accounting.queries import LedgerQuery, group_columns, ledger_frame, market_rates
+from apps.core.figures import is_absent
+from apps.organisations.models import Organisation
+
+FIGURES = {"energy": "facility_energy_milliwatt_hours", "location": "location_mg", "market": "market_mg"}
+_BOUNDS = {"energy": "milliwatt_hours", "location": "mg", "market": "mg"}
+# Cause of uncertainty: the columns of the composition that tell who shares it and by how much.
+_CAUSES = {
+    "activity": ("source_id", "activity_ppm"),
+    "pue": ("site_id", "pue_ppm"),
+    "factor": ("factor_id", "factor_ppm"),
+}
+
+
+def intervals(query: LedgerQuery, figures: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The 95 % interval of every figure of ``ledger_frame(query)``, one row each in the same order.
+
+    ``figures``: that frame, where the caller has it already. Columns: the group columns;
+    ``energy_low_milliwatt_hours`` and ``..._high_...``, ``location_low_mg``, ``location_high_mg``,
+    ``market_low_mg``, ``market_high_mg`` as nullable Int64, rounded outwards; ``energy_uncertainty``,
+    ``location_uncertainty``, ``market_uncertainty``: the half-width as a share of the figure. All absent where the
+    figure is; the share also where the figure is zero. Correlations as ``engine.uncertainty`` has them, by [1].
+    """
+    if figures is None:
+        figures = ledger_frame(replace(query, work=False))
+    columns = group_columns(query)
+    positions = {key: position for position, key in enumerate(_keys(figures, columns))}
+    parts = composition(query)
+    parts["group"] = [positions.get(key, -1) for key in _keys(parts, columns)]
+    rates = market_rates(query.organisation_id, query.window) if query.scope in ("2", "all") else []
+    values = uncertainty.table(uncertainties_of(query.organisation_id))
+    shares = _Shares(_with_causes(parts[parts["group"] >= 0], values, rates), rates, values)
+    halves = {name: shares.halves(name, _whole(figures[column])) for name, column in FIGURES.items()}
+    return _frame(figures, columns, halves)
+
+
+def uncertainties_of(organisation: Organisation | int) -> dict[str, int]:
+    """The organisation's own values [ppm] by name; empty where it keeps the defaults."""
+    key = organisation if isinstance(organisation, int) else organisation.pk
+    own: dict[str, int] | None = Organisation.objects.filter(pk=key).values_list("uncertainty_ppm", flat=True).first()
+    return dict(own or {})
+
+
+# --- Inside -------------------------------------------------------------------------------------------------------
+
+
+def _keys(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The group of each row, absent values as ``None``."""
+    lists = [[None if is_absent(value) else value for value in frame[name].tolist()] for name in columns]
+    return list(zip(*lists, strict=True))
+
+
+def _whole(values: pd.Series) -> list[int | None]:
+    return [None if is_absent(value) else int(value) for value in values.tolist()]
+
+
+def _with_causes(parts: pd.DataFrame, values: Mapping[str, int], rates: Sequence[MarketRate]) -> pd.DataFrame:
+    """The parts with the uncertainty [ppm] of each by cause, and the place of their market rate among ``rates``."""
+    pue = [
+        0
+        if not has_pue or is_absent(site)
+        else values[uncertainty.PUE_ASSUMED if is_assumed else uncertainty.PUE_STATED]
+        for has_pue, is_assumed, site in zip(
+            parts["has_pue"].tolist(), parts["is_assumed"].tolist(), parts["site_id"].tolist(), strict=True
+        )
+    ]
+    known: dict[tuple[str, int], int] = {}
+    factors = []
+    for key in zip(parts["level"].tolist(), parts["lag_years"].tolist(), strict=True):
+        if key not in known:
+            known[key] = uncertainty.factor_ppm(values, str(key[0]), int(key[1]))
+        factors.append(known[key])
+    places: dict[tuple[Any, Any, Any], int] = {}
+    rate = []
+    for place in zip(parts["scope"].tolist(), parts["market"].tolist(), parts["month_number"].tolist(), strict=True):
+        if place not in places:
+            places[place] = _rate_position(rates, *place)
+        rate.append(places[place])
+    return parts.assign(
+        activity_ppm=[values[uncertainty.METHOD_NAMES[int(method)]] for method in parts["method"].tolist()],
+        pue_ppm=pue,
+        factor_ppm=factors,
+        rate=rate,
+        location=pd.array([None if is_absent(mg) else int(mg) for mg in parts["location"].tolist()], dtype="Int64"),
+    )
+
+
+def _rate_position(rates: Sequence[MarketRate], scope: str, market: str, month: int) -> int:
+    if scope == "2":
+        day = date(month // 100, month % 100, 1)
+        for position, rate in enumerate(rates):
+            if rate.market == market and rate.period_start <= day < rate.period_end:
+                return position
+    return -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What one cause holds of a group: facility energy [mWh] and location-based emissions [mg], in one market rate."""
+
+    cause: Cause
+    ppm: int
+    rate: int
+    energy: int
+    location: int
+
+
+class _Shares:
+    """The parts of every group, added up by cause."""
+
+    def __init__(self, parts: pd.DataFrame, rates: Sequence[MarketRate], values: Mapping[str, int]) -> None:
+        self._rates = rates
+        self._instrument_ppm = values[uncertainty.FACTOR_INSTRUMENT]
+        self._fallback_ppm = [_fallback_ppm(rate, values) for rate in rates]
+        self._sums: dict[int, list[_Sum]] = {}
+        self._located: dict[int, int] = {}
+        for kind, (key, ppm) in _CAUSES.items():
+            for group, summed in self._by_cause(parts, kind, key, ppm):
+                self._sums.setdefault(group, []).append(summed)
+
+    @staticmethod
+    def _by_cause(parts: pd.DataFrame, kind: str, key: str, ppm: str) -> Iterator[tuple[int, _Sum]]:
+        if parts.empty:
+            return
+        sums = parts.groupby(["group", key, ppm, "rate"], dropna=False, sort=False)[["energy", "location"]].sum()
+        for (group, shared_by, part_ppm, rate), energy, location in zip(
+            sums.index.tolist(), sums["energy"].tolist(), sums["location"].tolist(), strict=True
+        ):
+            cause = Cause(kind, None if is_absent(shared_by) else int(shared_by))
+            yield int(group), _Sum(cause, int(part_ppm), int(rate), int(energy), int(location))
+
+    def halves(self, name: str, figures: Sequence[int | None]) -> list[int | None]:
+        """Half the interval of each group's figure; ``None`` where there is no figure."""
+        parts_of = {"energy": self._energy, "location": self._location, "market": self._market}[name]
+        halves: list[int | None] = []
+        for group, figure in enumerate(figures):
+            if figure is None or group not in self._sums:
+                halves.append(None)
+                continue
+            contributions, whole = parts_of(self._sums[group])
+            # A figure that was given a share of a pool has the relative uncertainty of its own energy.
+            scale = Fraction(figure) / whole if whole else Fraction(1)
+            halves.append(
+                uncertainty.half_width(
+                    Contribution(each.cause, each.value if scale == 1 else each.value * scale, each.ppm)
+                    for each in contributions
+                )
+            )
+        return halves
+
+    def _energy(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
+        found = [Contribution(each.cause, each.energy, each.ppm) for each in sums if each.cause.kind != "factor"]
+        return found, Fraction(sum(each.energy for each in sums if each.cause.kind == "activity"))
+
+    def _location(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
+        found = [Contribution(each.cause, each.location, each.ppm) for each in sums]
+        return found, Fraction(sum(each.location for each in sums if each.cause.kind == "activity"))
+
+    def _market(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
+        found: list[Contribution] = []
+        whole = Fraction(0)
+        for each in sums:
+            if each.rate < 0:
+                continue
+            rate = self._rates[each.rate]
+            parts = uncertainty.market_parts(
+                facility_energy_milliwatt_hours=each.energy,
+                location_mg=each.location,
+                market_energy_milliwatt_hours=rate.facility_energy_milliwatt_hours,
+                uncovered_milliwatt_hours=rate.uncovered_milliwatt_hours,
+                instruments_mg=rate.instruments_mg,
+                fallback_ug_per_kwh=rate.fallback_ug_per_kwh if rate.fallback == MarketRate.Fallback.RESIDUAL else None,
+            )
+            if each.cause.kind != "factor":
+                found.append(Contribution(each.cause, parts.by_activity, each.ppm))
+                whole += parts.by_fallback + parts.by_instruments if each.cause.kind == "activity" else 0
+                continue
+            found.append(Contribution(Cause("instruments", rate.market), parts.by_instruments, self._instrument_ppm))
+            fallback_ppm = self._fallback_ppm[each.rate]
+            if fallback_ppm is None:  # the grid average: the location-based factor's own uncertainty
+                found.append(Contribution(each.cause, parts.by_fallback, each.ppm))
+            else:
+                found.append(Contribution(Cause("factor", rate.fallback_factor_id), parts.by_fallback, fallback_ppm))
+        return found, whole
+
+
+def _fallback_ppm(rate: MarketRate, values: Mapping[str, int]) -> int | None:
+    """The uncertainty of the residual mix; ``None`` where the fallback is the grid average."""
+    if rate.fallback != MarketRate.Fallback.RESIDUAL:
+        return None
+    lag = rate.period_start.year - rate.fallback_factor.data_year if rate.fallback_factor else 0
+    return uncertainty.factor_ppm(values, "residual", lag)
+
+
+def _frame(figures: pd.DataFrame, columns: Sequence[str], halves: Mapping[str, Sequence[int | None]]) -> pd.DataFrame:
+    found: dict[Hashable, Any] = {name: figures[name].tolist() for name in columns}
+    shares: dict[Hashable, Any] = {}
+    for name, column in FIGURES.items():
+        lows: list[int | None] = []
+        highs: list[int | None] = []
+        share: list[float | None] = []
+        for figure, half in zip(_whole(figures[column]), halves[name], strict=True):
+            low, high = (None, None) if figure is None or half is None else uncertainty.interval(figure, half)
+            lows.append(low)
+            highs.append(high)
+            share.append(None if figure is None or half is None else uncertainty.relative(figure, half))
+        found[f"{name}_low_{_BOUNDS[name]}"] = pd.array(lows, dtype="Int64")
+        found[f"{name}_high_{_BOUNDS[name]}"] = pd.array(highs, dtype="Int64")
+        shares[f"{name}_uncertainty"] = pd.Series(share, dtype=object)
+    return pd.DataFrame(found | shares)
