@@ -24,6 +24,7 @@ from django.db import models
 from django.db.models import Q
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
@@ -269,6 +270,13 @@ def kwh(milliwatt_hours: int | None) -> float | None:
 def kg(milligrams: int | None) -> float | None:
     """Kilograms of a number of milligrams: six decimals hold it exactly. ``None`` stays ``None``."""
     return None if milligrams is None else milligrams / MG_PER_KG
+
+
+class AnyAccept(DefaultContentNegotiation):
+    """For files, which have one type whatever is accepted; only an error goes through the renderer."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
 
 
 class CsvRenderer(BaseRenderer):

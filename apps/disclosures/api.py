@@ -9,12 +9,11 @@ from django.http import FileResponse, Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core.api import LIST_PARAMETERS, keyset_page, kg, kwh, list_schema, refuse_unknown, rows_page
+from apps.core.api import LIST_PARAMETERS, AnyAccept, keyset_page, kg, kwh, list_schema, refuse_unknown, rows_page
 from apps.disclosures import queries
 from apps.disclosures.models import Disclosure
 from apps.disclosures.queries import PeriodSummary
@@ -139,13 +138,6 @@ class DisclosureDetail(APIView):
     def get(self, request: Request, public_id: UUID) -> Response:
         """One document: its state, how far it is, its digests."""
         return Response(_disclosure(request, _found(request, public_id)))
-
-
-class AnyAccept(DefaultContentNegotiation):
-    """For files, which have one type whatever is accepted; only an error goes through the renderer."""
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class DisclosurePdf(APIView):
