@@ -76,10 +76,15 @@ def published_factor() -> Factor:
     return factor
 
 
-def ready_disclosure(organisation: Organisation, quarter: Quarter) -> Disclosure:
-    path = "disclosures/access-matrix.pdf"
+def stored(path: str) -> str:
+    """A file that is there."""
     if not default_storage.exists(path):
         default_storage.save(path, ContentFile(b"%PDF-1.7"))
+    return path
+
+
+def ready_disclosure(organisation: Organisation, quarter: Quarter) -> Disclosure:
+    path = stored("disclosures/access-matrix.pdf")
     period = ReportingPeriod.unscoped.create(
         organisation=organisation, label=str(quarter), start=quarter.first_day, end=quarter.next().first_day
     )
@@ -141,6 +146,8 @@ def build(slug: str, quarter: Quarter) -> Estate:
             vintage_end=quarter.next().first_day,
             volume_milliwatt_hours=1_000 * MILLIWATT_HOURS_PER_KWH,
             co2e_kg_per_mwh=0,
+            evidence=stored("instruments/access-matrix.pdf"),
+            evidence_name="statement.pdf",
         ),
         disclosure=ready_disclosure(organisation, quarter),
         factor=published_factor(),
