@@ -34,20 +34,36 @@ class InstrumentSerializer(serializers.Serializer[Any]):
     co2_kg_per_mwh = serializers.FloatField(allow_null=True)
     ch4_kg_per_mwh = serializers.FloatField(allow_null=True)
     n2o_kg_per_mwh = serializers.FloatField(allow_null=True)
+    biogenic_co2_kg_per_mwh = serializers.FloatField(allow_null=True, help_text="outside the scopes")
     tracking_system = serializers.CharField()
     serial_start = serializers.CharField()
     serial_end = serializers.CharField()
+    issued_on = serializers.DateField(allow_null=True)
     retired_on = serializers.DateField(allow_null=True)
     beneficiary = serializers.CharField(help_text="for whom it was retired, where not the organisation itself")
     claim_start = serializers.DateField(allow_null=True, help_text="null: the consumption of the vintage")
     claim_end = serializers.DateField(allow_null=True)
+    deliverable = serializers.BooleanField(help_text="to the market; asked by the hourly draft")
+    supplier_attested = serializers.BooleanField(allow_null=True, help_text="criterion 6; null: not stated")
+    exclusive_claim = serializers.BooleanField(allow_null=True, help_text="criterion 7; null: not stated")
+    earmark_team = serializers.CharField(allow_null=True, help_text="slug of the team it was bought for")
+    earmark_model = serializers.CharField(allow_null=True, help_text="slug of the model it was bought for")
+    device = serializers.CharField(help_text="of granular certificates")
+    certificate = serializers.DictField(help_text="what granular certificates state besides")
+    evidence_name = serializers.CharField(help_text="of the evidence file; empty: none is kept")
+    evidence_digest = serializers.CharField(help_text="its SHA-256")
     simulated = serializers.BooleanField()
     note = serializers.CharField()
 
 
 def _instrument(row: Instrument) -> dict[str, Any]:
-    energy_kwh = kwh(row.volume_milliwatt_hours)
-    return dict(InstrumentSerializer({**model_to_dict(row), "energy_kwh": energy_kwh}).data)
+    shown = {
+        **model_to_dict(row),
+        "energy_kwh": kwh(row.volume_milliwatt_hours),
+        "earmark_team": row.earmark_team and row.earmark_team.slug,
+        "earmark_model": row.earmark_model and row.earmark_model.slug,
+    }
+    return dict(InstrumentSerializer(shown).data)
 
 
 class InstrumentList(APIView):

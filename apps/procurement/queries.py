@@ -11,7 +11,7 @@ from apps.procurement.models import Instrument, InstrumentHour, StandardSupply
 
 def instruments(organisation: Organisation | int) -> QuerySet[Instrument]:
     """The organisation's instruments, oldest vintage first."""
-    return Instrument.objects.of(organisation)
+    return Instrument.objects.of(organisation).select_related("earmark_team", "earmark_model")
 
 
 def instrument(organisation: Organisation | int, key: int) -> Instrument | None:

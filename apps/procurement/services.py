@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import TypedDict, Unpack
+from typing import BinaryIO, TypedDict, Unpack
+from uuid import uuid4
 
 from django.core.exceptions import ValidationError
+from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
@@ -19,6 +21,7 @@ from apps.core.signals import announce_inputs_changed
 from apps.organisations.models import Organisation, Team
 from apps.organisations.services import save_valid
 from apps.procurement import checks, queries
+from apps.procurement.evidence import EvidenceFile, examine
 from apps.procurement.models import Instrument, StandardSupply
 from apps.workloads.models import AIModel
 
@@ -151,7 +154,7 @@ def update_instrument(
 ) -> Instrument:
     """Correct the fields given; the audit log keeps what they said before. The reference stays.
 
-    A CO2e rate that changes takes the place of the gases, unless these are given too. Raises ``ValidationError``.
+    A CO2e rate that changes takes the place of gases that are left as they were. Raises ``ValidationError``.
     """
     instrument = Instrument.objects.of(instrument.organisation_id).select_for_update().get(pk=instrument.pk)
     hourly = instrument.hours.exists()
@@ -165,11 +168,13 @@ def update_instrument(
 
     def change() -> None:
         rate = fields.get("co2e_kg_per_mwh")
-        if rate is not None and rate != instrument.co2e_kg_per_mwh:
-            for name in checks.GAS_FIELDS:
-                setattr(instrument, name, None)  # masses of the old figure would contradict the new one
+        gases = {name: getattr(instrument, name) for name in checks.GAS_FIELDS}
+        is_new_rate = rate is not None and rate != instrument.co2e_kg_per_mwh
         for name, value in fields.items():
             setattr(instrument, name, value)
+        for name, mass in gases.items():
+            if is_new_rate and getattr(instrument, name) == mass:
+                setattr(instrument, name, None)  # masses of the old figure would contradict the new one
         _save(instrument)
 
     organisation_id = instrument.organisation_id
@@ -206,6 +211,57 @@ def delete_instrument(*, instrument: Instrument, actor: str, reason: str = "") -
     if evidence:
         transaction.on_commit(lambda: default_storage.delete(evidence))
     announce_inputs_changed(organisation_id)
+
+
+# --- Evidence -----------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def attach_evidence(
+    *, instrument: Instrument, name: str, content: BinaryIO, actor: str, reason: str = ""
+) -> EvidenceFile:
+    """Keep a lot's evidence (registry statement, contract) below the data folder, under a random name.
+
+    A file that it replaces stays in the store, and the audit log says where: published figures may rest on it. Raises
+    ``ValidationError`` for a file that is no evidence, see ``evidence.examine``.
+    """
+    instrument = Instrument.objects.of(instrument.organisation_id).select_for_update().get(pk=instrument.pk)
+    try:
+        found = examine(name, content)
+    except ValueError as error:
+        raise ValidationError({"evidence": str(error)}) from None
+    before = _evidence_state(instrument)
+    place = f"instruments/{instrument.organisation_id}/{uuid4().hex}.{found.kind}"
+    stored = default_storage.save(place, File(content))
+    try:
+        with transaction.atomic():
+            instrument.evidence.name = stored
+            instrument.evidence_name, instrument.evidence_digest = found.name, found.digest
+            instrument.save(update_fields=["evidence", "evidence_name", "evidence_digest"])
+            record(
+                organisation_id=instrument.organisation_id,
+                actor=actor,
+                action="instrument.evidence_replaced" if before else "instrument.evidence_added",
+                instance=instrument,
+                before=before,
+                after=_evidence_state(instrument),
+                reason=reason,
+            )
+    except Exception:
+        default_storage.delete(stored)
+        raise
+    announce_inputs_changed(instrument.organisation_id)
+    return found
+
+
+def _evidence_state(instrument: Instrument) -> dict[str, str] | None:
+    if not instrument.evidence.name:
+        return None
+    return {
+        "evidence_name": instrument.evidence_name,
+        "evidence_digest": instrument.evidence_digest,
+        "stored_as": instrument.evidence.name,
+    }
 
 
 # --- Standard supply ----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.test import Client
 
 from apps.audit.models import AuditEvent
 from apps.audit.services import verify_chain
-from apps.organisations.models import Organisation, Person
+from apps.organisations.models import Organisation, Person, Team
 from apps.procurement.models import Instrument
 from apps.procurement.services import create_instrument, delete_instrument, update_instrument
 from apps.sites.models import Site
@@ -132,6 +132,12 @@ def test_a_retired_lot_is_never_deleted(organisation: Organisation) -> None:
         ("retired_on", date(2999, 1, 1), "retired_on"),
         ("serial_start", "", "serial_start"),
         ("claim_start", date(2026, 1, 1), "claim_end"),
+        ("issued_on", date(2025, 12, 31), "issued_on"),
+        ("issued_on", date(2026, 5, 3), "retired_on"),
+        ("issued_on", date(2999, 1, 1), "issued_on"),
+        ("retired_on", date(2025, 12, 31), "retired_on"),
+        ("vintage_start", date(206, 1, 1), "vintage_start"),
+        ("biogenic_co2_kg_per_mwh", Decimal(-1), "biogenic_co2_kg_per_mwh"),
         ("type", "offset", "type"),
         ("reference", " ", "reference"),
     ],
@@ -255,6 +261,71 @@ def test_an_empty_ledger_says_what_to_do(signed_in: Callable[[str], Client], org
     assert "No instruments yet" in page
 
 
+def test_what_a_criterion_will_ask_for_is_a_warning_and_no_error(
+    signed_in: Callable[[str], Client], organisation: Organisation
+) -> None:
+    fields = {
+        **FORM,
+        "type": "ppa",
+        "vintage_start": "2024-01-01",
+        "vintage_end": "2024-04-01",
+        "claim_start": "2026-01-01",
+        "claim_end": "2026-04-01",
+        "retired_on": "",
+    }
+    answer = signed_in("officer").post(f"/o/{organisation.slug}/instruments/add/", fields, follow=True)
+    said = " ".join(str(message) for message in answer.context["messages"])
+    for words in (
+        "Criterion 3: it is not retired",
+        "Criterion 4: the vintage lies 24 months",
+        "Criterion 7: it is not",
+    ):
+        assert words in said
+    assert Instrument.objects.of(organisation).exists()
+
+
+def test_an_officer_states_gases_attestations_and_for_whom_it_was_bought(
+    signed_in: Callable[[str], Client], organisation: Organisation, team: Team
+) -> None:
+    client = signed_in("officer")
+    fields = {
+        **FORM,
+        "type": "supplier",
+        "technology": "Biogas",
+        "co2e_kg_per_mwh": "",
+        "co2_kg_per_mwh": "0",
+        "ch4_kg_per_mwh": "0.25",
+        "n2o_kg_per_mwh": "0.001",
+        "biogenic_co2_kg_per_mwh": "480",
+        "issued_on": "2026-04-20",
+        "supplier_attested": "yes",
+        "exclusive_claim": "",
+        "earmark": "team:vision",
+    }
+    page = client.get(f"/o/{organisation.slug}/instruments/add/").content.decode()
+    assert "this organisation allocates instruments pro rata" in page
+    client.post(f"/o/{organisation.slug}/instruments/add/", fields)
+    lot = Instrument.objects.of(organisation).get()
+    assert (lot.co2e_kg_per_mwh, lot.ch4_kg_per_mwh) == (None, Decimal("0.25"))
+    assert (lot.biogenic_co2_kg_per_mwh, lot.issued_on) == (480, date(2026, 4, 20))
+    assert (lot.supplier_attested, lot.exclusive_claim, lot.deliverable) == (True, None, False)
+    assert (lot.earmark_team, lot.earmark_model) == (team, None)
+    # Saved as it is shown, nothing changes.
+    url = f"/o/{organisation.slug}/instruments/{lot.pk}/"
+    initial = client.get(url).context["form"].initial
+    shown = {name: value for name, value in initial.items() if value not in (None, False)}
+    client.post(url, shown)
+    events = AuditEvent.objects.filter(organisation_id=organisation.pk)
+    assert [event.action for event in events] == ["instrument.created"]
+
+
+def test_an_earmark_of_a_foreign_team_is_refused(organisation: Organisation, other_organisation: Organisation) -> None:
+    foreign = Team.unscoped.create(organisation=other_organisation, slug="vision", name="Vision")
+    with pytest.raises(ValidationError) as caught:
+        add(organisation, earmark_team=foreign)
+    assert caught.value.message_dict == {"earmark_team": ["Expected one of this organisation."]}
+
+
 # --- API ----------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +340,7 @@ def test_machines_read_instruments(client: Client, organisation: Organisation, m
     (row, second) = get(client, key, "/api/v1/instruments").json()["results"]
     assert (row["reference"], row["energy_kwh"], row["co2e_kg_per_mwh"]) == ("GO-2026-Q1", 120_000.0, 0.0)
     assert (second["market"], second["ch4_kg_per_mwh"]) == ("SE", None)
+    assert (row["earmark_team"], row["supplier_attested"], row["evidence_name"]) == (None, None, "")
     assert get(client, key, f"/api/v1/instruments/{first.pk}/").json() == row
     assert [r["type"] for r in get(client, key, "/api/v1/instruments?type=ppa").json()["results"]] == ["ppa"]
     page = get(client, key, "/api/v1/instruments?limit=1").json()
