@@ -282,8 +282,9 @@ class AnyAccept(DefaultContentNegotiation):
 class CsvRenderer(BaseRenderer):
     """``Accept: text/csv`` (or ``?format=csv``) on a list: its results as rows, the columns of the first row as head.
 
-    Goes into ``renderer_classes`` behind ``JSONRenderer``. The link to the next page is in the JSON answer only, so
-    an answer in CSV should be asked for with a large enough ``limit``.
+    Goes into ``renderer_classes`` behind ``JSONRenderer``. The view names the columns of a list without rows in
+    ``csv_columns``: a file without its head cannot be told from a broken one. The link to the next page is in the
+    JSON answer only, so an answer in CSV should be asked for with a large enough ``limit``.
     """
 
     media_type = "text/csv"
@@ -298,16 +299,18 @@ class CsvRenderer(BaseRenderer):
     ) -> str:
         if not isinstance(data, Mapping) or "results" not in data:  # a problem document
             return json.dumps(data, cls=DjangoJSONEncoder)
-        return csv_text(data["results"])
+        view = (renderer_context or {}).get("view")
+        return csv_text(data["results"], getattr(view, "csv_columns", ()))
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV with a header; ``None`` is an empty cell, a nested value its JSON."""
-    if not rows:
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Rows as CSV with a header, ``columns`` where there are none; absent is an empty cell, a nested value its JSON."""
+    head = list(rows[0]) if rows else list(columns)
+    if not head:
         return ""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(rows[0])
+    writer.writerow(head)
     for row in rows:
         writer.writerow(
             json.dumps(cell, cls=DjangoJSONEncoder) if isinstance(cell, dict | list) else cell for cell in row.values()

@@ -82,6 +82,7 @@ def refusal(fault: UnreadableError | TooLargeError | UnsupportedError) -> Proble
 class SamplesView(APIView):
     scope = {"GET": Scope.READ, "POST": Scope.INGEST}
     renderer_classes = [JSONRenderer, CsvRenderer]
+    csv_columns = tuple(StoredSampleSerializer().fields)
 
     @extend_schema(
         operation_id="samples_list",
