@@ -12,6 +12,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from apps.accounting.engine.rulesets import RULESETS
+
 OWN = sorted((Path(__file__).parent / "cases").glob("*.json"))
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "vectors" / "scope2.json"
 
@@ -61,10 +63,10 @@ def test_own_case(path: Path, tmp_path: Path) -> None:
     assert_case(case, tmp_path)
 
 
-def test_shared_cases_of_the_2015_ruleset(tmp_path: Path) -> None:
+def test_shared_cases(tmp_path: Path) -> None:
     if not SHARED.exists():
         pytest.skip(f"the shared vectors are not beside the repository: {SHARED}")
-    cases = [case for case in json.loads(SHARED.read_text()) if case["input"]["ruleset"] == "ghgp-scope2-2015"]
-    assert cases
+    cases = json.loads(SHARED.read_text())
+    assert {case["input"]["ruleset"] for case in cases} == set(RULESETS)
     for case in cases:
         assert_case(case, tmp_path)

@@ -51,7 +51,6 @@ def changed(path: str, value: Any) -> str:
         ("period/end", "2025-01-01T00:00:00Z", "/period/end", "a time after the start"),
         ("period", 5, "/period", "an object"),
         ("markets", KeyError, "/markets", "it to be given"),
-        ("ruleset", "ghgp-scope2-draft-2025-10", "/ruleset", "not available yet"),
         ("ruleset", "iso-14064", "/ruleset", "one of ghgp-scope2-2015"),
         ("gwp_set", "AR7", "/gwp_set", "one of AR4, AR5, AR6"),
         ("facilities/f/pue", "0.9", "/facilities/f/pue", "1 or more"),
@@ -80,6 +79,11 @@ def changed(path: str, value: Any) -> str:
             "all",
         ),
         ("policies", {"vintage_window_months": "a year"}, "/policies/vintage_window_months", "whole number of months"),
+        ("markets/M/grid_cfe_fraction", [{"value": "1.2"}], "/markets/M/grid_cfe_fraction/0/value", "from 0 to 1"),
+        ("markets/M/grid_cfe_fraction", [{}], "/markets/M/grid_cfe_fraction/0/value", "it to be given"),
+        ("markets/M/standard_supply", {"share": "0.2"}, "/markets/M/standard_supply/co2e_kg_per_mwh", "to be given"),
+        ("markets/M/fossil_default_kg_per_mwh", "-1", "/markets/M/fossil_default_kg_per_mwh", "0 or more"),
+        ("instruments", [{"id": "L", "deliverable": "yes"}], "/instruments/0/deliverable", "true or false"),
         ("instruments", [{"id": "L"}], "/instruments/0/energy_kwh", "it to be given"),
         ("instruments", [None], "/instruments/0", "an object"),
     ],
@@ -99,6 +103,29 @@ def test_factors_that_overlap_are_refused(tmp_path: Path) -> None:
     twice = [{"co2e_kg_per_mwh": "1"}, {"co2e_kg_per_mwh": "2"}]
     (line,) = faults(changed("markets/M/location_factors", twice), tmp_path)
     assert line.startswith("/markets/M/location_factors: found ")
+
+
+def test_in_the_hourly_draft_the_finer_of_two_factors_holds_and_of_two_alike_none(tmp_path: Path) -> None:
+    scenario = {**GOOD, "ruleset": "ghgp-scope2-draft-2025-10", "period": {"start": "2026-01-01", "end": "2026-01-02"}}
+    scenario["consumption"] = [{**GOOD["consumption"][0], "end": "2026-01-02T00:00:00Z", "energy_kwh": "24"}]
+    nine = {"start": "2026-01-01T09:00:00Z", "end": "2026-01-01T10:00:00Z", "co2e_kg_per_mwh": "2"}
+    for factors, refused in (([{"co2e_kg_per_mwh": "1"}, nine], False), ([nine, nine], True)):
+        scenario["markets"] = {"M": {"location_factors": factors}}
+        if refused:
+            assert "one factor at any time" in faults(json.dumps(scenario), tmp_path)[0]
+        else:
+            file = tmp_path / "scenario.json"
+            file.write_text(json.dumps(scenario))
+            out = StringIO()
+            call_command("evaluate_scenario", str(file), stdout=out)
+            assert json.loads(out.getvalue())["totals"]["location_kg"] == "0.025"  # 23 kWh x 1 + 1 kWh x 2
+
+
+def test_a_load_that_no_hour_can_hold_is_refused(tmp_path: Path) -> None:
+    scenario = json.loads(changed("consumption/0/energy_kwh", "1e14"))
+    assert (
+        "one hour of a market" in faults(json.dumps({**scenario, "ruleset": "ghgp-scope2-draft-2025-10"}), tmp_path)[0]
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"input": []}', "[" * 100_000])

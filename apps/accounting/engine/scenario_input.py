@@ -7,42 +7,23 @@ The format is public: energies in kWh, emissions in kg as decimal strings, times
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, TypeVar
 
 from apps.accounting.engine.gases import GWP_SETS, Gwp, co2e_kg_per_mwh, factor_ug_per_kwh
 from apps.accounting.engine.market import HIERARCHY, Lot
-from apps.accounting.engine.rulesets import RULESET_2015, RULESET_DRAFT_2025_10
+from apps.accounting.engine.rulesets import RULESET_2015, RULESETS
+from apps.accounting.engine.scenario_fields import FieldReader, ScenarioError, ScenarioFault, escape
+from apps.core.units import ppm
 
 GASES = ("co2", "ch4", "n2o")
 CONTROLS = ("owned", "leased", "colocation", "cloud")
-ANNOTATIONS = frozenset({"note", "title", "source", "comment"})
-HIGHEST = Decimal("1e15")
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioFault:
-    """What is wrong with a scenario: where, what was found, what was expected."""
-
-    pointer: str
-    got: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.pointer or '/'}: found {self.got}, expected {self.expected}"
-
-
-class ScenarioError(ValueError):
-    """A scenario that cannot be read."""
-
-    def __init__(self, faults: Sequence[ScenarioFault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = list(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +38,34 @@ class ScenarioFactor:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioShare:
+    """A carbon-free share of the grid [ppm] during ``[start, end)``."""
+
+    start: datetime
+    end: datetime
+    ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandardSupply:
+    """The share [ppm] of regulated or mandated clean supply in every hour's load, and its factor [ug/kWh]."""
+
+    share_ppm: int
+    ug_per_kwh: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioMarket:
-    """``location`` and ``residual`` are sorted by time and do not overlap."""
+    """``location``, ``residual`` and ``grid_cfe`` are sorted by time and do not overlap.
+
+    The last three are asked by the hourly draft alone. ``fossil_ug_per_kwh``: the fossil-only average of the market.
+    """
 
     location: tuple[ScenarioFactor, ...]
     residual: tuple[ScenarioFactor, ...]
+    fossil_ug_per_kwh: int | None = None
+    grid_cfe: tuple[ScenarioShare, ...] = ()
+    standard_supply: StandardSupply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,14 @@ class Consumption:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioLot:
-    """An instrument with the gas masses of its factor beside the lot that the engine allocates."""
+    """An instrument with the gas masses of its factor beside the lot that the engine allocates.
+
+    ``[start, end)``: its vintage to the microsecond, of which ``lot`` has the days.
+    """
 
     lot: Lot
+    start: datetime
+    end: datetime
     gases_kg_per_mwh: tuple[Fraction, Fraction, Fraction] | None
     biogenic_co2_kg_per_mwh: Fraction
 
@@ -133,25 +142,51 @@ def covering_dates(start: datetime, end: datetime) -> tuple[date, date]:
     return start.date(), last if end == datetime(last.year, last.month, last.day, tzinfo=UTC) else last + timedelta(1)
 
 
-class _Reader:
-    """Reads piece by piece; after a fault it goes on with a harmless value so that all faults come at once."""
+Timed = TypeVar("Timed", ScenarioFactor, ScenarioShare)
 
-    def __init__(self) -> None:
-        self.faults: list[ScenarioFault] = []
 
-    def fault(self, pointer: str, got: Any, expected: str) -> None:
-        shown = got if isinstance(got, str) and got.startswith("no ") else json.dumps(got, default=str)
-        self.faults.append(ScenarioFault(pointer, shown if len(shown) <= 60 else shown[:57] + "...", expected))
+def finest(values: Sequence[Timed]) -> list[Timed]:
+    """Values of nested intervals as a sequence in time: where several hold, the one of the shortest interval.
 
-    # --- parts of a scenario
+    Two of equal length that overlap are both kept, since neither is the finer.
+    """
+    kept: list[Timed] = []
+    for _, same in groupby(sorted(values, key=_length), key=_length):
+        finer = [(other.start, other.end) for other in kept]
+        kept += [replace(value, start=start, end=end) for value in same for start, end in _outside(value, finer)]
+        kept.sort(key=lambda value: value.start)
+    return kept
+
+
+def _length(value: ScenarioFactor | ScenarioShare) -> timedelta:
+    return value.end - value.start
+
+
+def _outside(
+    value: ScenarioFactor | ScenarioShare, finer: Sequence[tuple[datetime, datetime]]
+) -> Iterator[tuple[datetime, datetime]]:
+    """The parts of an interval that none of the others, sorted and without overlap, covers."""
+    start = value.start
+    for first, last in finer[max(bisect_right(finer, (start, start)) - 1, 0) :]:
+        if first >= value.end:
+            break
+        if start < first:
+            yield start, first
+        start = max(start, last)
+    if start < value.end:
+        yield start, value.end
+
+
+class _Reader(FieldReader):
+    """Reads a scenario piece by piece."""
+
+    nests = False
 
     def scenario(self, value: Any, at: str) -> Scenario:
         keys = ("ruleset", "gwp_set", "period", "markets", "facilities", "consumption", "instruments", "policies")
         top = self.object(value, at, keys, required=("period", "markets", "facilities", "consumption"))
-        ruleset = self.choice(top.get("ruleset", RULESET_2015), f"{at}/ruleset", (RULESET_2015, RULESET_DRAFT_2025_10))
-        if ruleset == RULESET_DRAFT_2025_10:
-            expected = f"{RULESET_2015}; the hourly what-if ruleset is not available yet"
-            self.fault(f"{at}/ruleset", ruleset, expected)
+        ruleset = self.choice(top.get("ruleset", RULESET_2015), f"{at}/ruleset", tuple(RULESETS)) or RULESET_2015
+        self.nests = not RULESETS[ruleset].is_reported
         gwp = GWP_SETS[self.choice(top.get("gwp_set", "AR5"), f"{at}/gwp_set", tuple(GWP_SETS)) or "AR5"]
         span = self.object(top["period"], f"{at}/period", ("start", "end")) if top.get("period") is not None else {}
         period = self.interval(span, f"{at}/period", None)
@@ -195,10 +230,38 @@ class _Reader:
     def market(self, value: Any, at: str, period: tuple[datetime, datetime], gwp: Gwp) -> ScenarioMarket:
         hourly_only = ("fossil_default_kg_per_mwh", "grid_cfe_fraction", "standard_supply")
         item = self.object(value, at, ("location_factors", "residual_factors", *hourly_only), required=())
+        fossil = item.get("fossil_default_kg_per_mwh")
         return ScenarioMarket(
             location=self.factors(item.get("location_factors", []), f"{at}/location_factors", period, gwp),
             residual=self.factors(item.get("residual_factors", []), f"{at}/residual_factors", period, gwp),
+            fossil_ug_per_kwh=(
+                None if fossil is None else factor_ug_per_kwh(self.number(fossil, f"{at}/fossil_default_kg_per_mwh"))
+            ),
+            grid_cfe=self.shares(item.get("grid_cfe_fraction", []), f"{at}/grid_cfe_fraction", period),
+            standard_supply=self.standard_supply(item.get("standard_supply"), f"{at}/standard_supply"),
         )
+
+    def shares(self, value: Any, at: str, period: tuple[datetime, datetime]) -> tuple[ScenarioShare, ...]:
+        shares = []
+        for i, entry in enumerate(self.list(value, at)):
+            item = self.object(entry, f"{at}/{i}", ("start", "end", "value"), required=("value",))
+            start, end = self.interval(item, f"{at}/{i}", period)
+            shares.append(ScenarioShare(start, end, self.share(item.get("value", "0"), f"{at}/{i}/value")))
+        return self.in_time(shares, at)
+
+    def standard_supply(self, value: Any, at: str) -> StandardSupply | None:
+        if value is None:
+            return None
+        item = self.object(value, at, ("share", "co2e_kg_per_mwh"))
+        co2e = self.number(item.get("co2e_kg_per_mwh", "0"), f"{at}/co2e_kg_per_mwh")
+        return StandardSupply(self.share(item.get("share", "0"), f"{at}/share"), factor_ug_per_kwh(co2e))
+
+    def share(self, value: Any, at: str) -> int:
+        share = self.number(value, at)
+        if share > 1:
+            self.fault(at, value, "a share from 0 to 1")
+            return 0
+        return ppm(share)
 
     def factors(self, value: Any, at: str, period: tuple[datetime, datetime], gwp: Gwp) -> tuple[ScenarioFactor, ...]:
         factors = []
@@ -210,11 +273,17 @@ class _Reader:
                 self.fault(f"{at}/{i}", "no value", "co2e_kg_per_mwh, or the three gas masses")
                 continue
             factors.append(ScenarioFactor(start, end, *content))
-        factors.sort(key=lambda factor: factor.start)
-        for before, after in pairwise(factors):
+        return self.in_time(factors, at)
+
+    def in_time(self, values: Sequence[Timed], at: str) -> tuple[Timed, ...]:
+        """Sorted by time. In the hourly draft the finest interval holds where several do: an hour before a year."""
+        values = sorted(values, key=lambda value: value.start)
+        if self.nests:
+            values = finest(values)
+        for before, after in pairwise(values):
             if after.start < before.end:
                 self.fault(at, f"no order: two factors hold at {after.start.isoformat()}", "one factor at any time")
-        return tuple(factors)
+        return tuple(values)
 
     def factor(
         self, item: Mapping[str, Any], at: str, gwp: Gwp
@@ -274,7 +343,7 @@ class _Reader:
     def instrument(self, value: Any, at: str, period: tuple[datetime, datetime], gwp: Gwp) -> ScenarioLot:
         required = ("id", "type", "market", "start", "end", "energy_kwh")
         evidence = ("tracking_system", "serial_start", "serial_end", "retired_on", "beneficiary")
-        known = (*required, *evidence, "deliverable", "earmark", *_FACTOR_KEYS)
+        known = (*required, *evidence, *_STATEMENTS, "earmark", *_FACTOR_KEYS)
         item = self.object(value, at, known, required=required)
         start, end = self.interval(item, at, period)
         content = self.factor(item, at, gwp)
@@ -284,8 +353,7 @@ class _Reader:
             name: self.text(item[name], f"{at}/{name}") if item.get(name) is not None else ""
             for name in ("tracking_system", "serial_start", "serial_end", "beneficiary")
         }
-        if not isinstance(item.get("deliverable", True), bool):
-            self.fault(f"{at}/deliverable", item["deliverable"], "true or false")
+        deliverable, attested, exclusive = (self.truth(item.get(name), f"{at}/{name}") for name in _STATEMENTS)
         vintage, claim = covering_dates(start, end), covering_dates(*period)
         lot = Lot(
             id=self.text(item.get("id"), f"{at}/id"),
@@ -303,8 +371,12 @@ class _Reader:
             claim_start=claim[0],
             claim_end=claim[1],
             earmark=self.earmark(item.get("earmark"), f"{at}/earmark"),
+            supplier_attested=attested,
+            exclusive_claim=exclusive,
+            deliverable=deliverable is not False,
         )
-        return ScenarioLot(lot, None, Fraction(0)) if content is None else ScenarioLot(lot, content[1], content[2])
+        gases, biogenic = (None, Fraction(0)) if content is None else content[1:]
+        return ScenarioLot(lot, start, end, gases, biogenic)
 
     def earmark(self, value: Any, at: str) -> tuple[str, str] | None:
         if value is None:
@@ -316,108 +388,6 @@ class _Reader:
         ((dimension, name),) = item.items()
         return dimension, self.text(name, f"{at}/{dimension}")
 
-    # --- values
 
-    def object(
-        self, value: Any, at: str, known: Sequence[str], required: Sequence[str] | None = None
-    ) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self.fault(at, "no value" if value is None else value, "an object")
-            return {}
-        for key in value:
-            if key not in known and key not in ANNOTATIONS:
-                self.fault(f"{at}/{escape(key)}", value[key], f"no such key; known are {', '.join(known)}")
-        for key in known if required is None else required:
-            if value.get(key) is None:
-                self.fault(f"{at}/{key}", "no value", "it to be given")
-        return {key: value[key] for key in value if key in known}
-
-    def mapping(self, value: Any, at: str) -> dict[str, Any]:
-        if isinstance(value, dict):
-            return value
-        if value is not None:
-            self.fault(at, value, "an object of codes")
-        return {}
-
-    def list(self, value: Any, at: str) -> Sequence[Any]:
-        if isinstance(value, list):
-            return value
-        if value is not None:
-            self.fault(at, value, "a list")
-        return []
-
-    def text(self, value: Any, at: str) -> str:
-        if isinstance(value, str) and value:
-            return value
-        if value is not None:
-            self.fault(at, value, "a text")
-        return ""
-
-    def choice(self, value: Any, at: str, allowed: Sequence[str]) -> str:
-        if isinstance(value, str) and value in allowed:
-            return value
-        if value is not None:
-            self.fault(at, value, f"one of {', '.join(allowed)}")
-        return ""
-
-    def number(self, value: Any, at: str) -> Decimal:
-        """A quantity of 0 or more, as a decimal string or a JSON number."""
-        if not isinstance(value, bool) and isinstance(value, str | int | Decimal):
-            try:
-                number = Decimal(value)
-            except InvalidOperation:
-                number = Decimal("NaN")
-            if number.is_finite() and 0 <= number < HIGHEST:
-                return number
-        self.fault(at, value, f"a number of 0 or more as a decimal string, below {HIGHEST:.0e}")
-        return Decimal(0)
-
-    def months(self, value: Any, at: str) -> int:
-        if isinstance(value, str) and value.isdecimal():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1200:
-            return value
-        self.fault(f"{at}/vintage_window_months", value, "a whole number of months")
-        return 12
-
-    def interval(
-        self, item: Mapping[str, Any], at: str, default: tuple[datetime, datetime] | None
-    ) -> tuple[datetime, datetime]:
-        start = self.time(item["start"], f"{at}/start") if item.get("start") is not None else None
-        end = self.time(item["end"], f"{at}/end") if item.get("end") is not None else None
-        fallback = default or (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-        interval = (start or fallback[0], end or fallback[1])
-        if start and end and end <= start:
-            self.fault(f"{at}/end", item["end"], f"a time after the start, {item['start']}")
-        return interval
-
-    def time(self, value: Any, at: str) -> datetime | None:
-        try:
-            moment = datetime.fromisoformat(value)
-            if len(value) == len("2026-01-01"):
-                return moment.replace(tzinfo=UTC)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (TypeError, ValueError, OverflowError):
-            pass
-        self.fault(at, value, "a time in UTC such as 2026-01-01T00:00:00Z")
-        return None
-
-    def day(self, value: Any, at: str) -> date | None:
-        try:
-            return date.fromisoformat(value[:10]) if len(value) == len("2026-01-01") else self._day_of(value, at)
-        except (TypeError, ValueError):
-            self.fault(at, value, "a day such as 2027-01-15")
-            return None
-
-    def _day_of(self, value: Any, at: str) -> date | None:
-        moment = self.time(value, at)
-        return moment.date() if moment else None
-
-
+_STATEMENTS = ("deliverable", "supplier_attested", "exclusive_claim")
 _FACTOR_KEYS = ("co2e_kg_per_mwh", *(f"{gas}_kg_per_mwh" for gas in GASES), "biogenic_co2_kg_per_mwh")
-
-
-def escape(key: str) -> str:
-    """A key as one token of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

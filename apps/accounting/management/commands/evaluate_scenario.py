@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.accounting.engine.scenario import evaluate_text
-from apps.accounting.engine.scenario_input import ScenarioError, ScenarioFault
+from apps.accounting.engine.scenario_fields import ScenarioError, ScenarioFault
 
 
 class Command(BaseCommand):
