@@ -131,6 +131,25 @@ def percent(ratio: Any, decimals: int = 0) -> str:
     return f"{number(value, int(decimals))}{NARROW}%"
 
 
+def signed_percent(ratio: Any) -> str:
+    """A relative difference with its sign, as many decimals as it needs to be seen: "+0.44 %", "−99.9 %"."""
+    if is_absent(ratio):
+        return DASH
+    value = Decimal(int(ratio.numerator)) / Decimal(int(ratio.denominator)) * 100
+    sign = "+" if value > 0 else ""
+    return f"{sign}{number(value, 1 if abs(value) >= 10 else 2)}{NARROW}%"
+
+
+def literature_number(value: Any) -> str:
+    """A fraction with six significant digits and thousands separated, as tables of papers print them."""
+    if is_absent(value):
+        return DASH
+    exact = Decimal(int(value.numerator)) / Decimal(int(value.denominator))
+    decimals = max(0, min(8, 5 - exact.adjusted())) if exact else 0
+    text = f"{exact:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def percent_of_change(ratio: float) -> str:
     """The size of a change: 0.184 and -0.184 are "18 %", 1.5 is "150 %"; the sign is for the words around it."""
     return f"{number(Decimal(str(abs(ratio))) * 100, 0)}{NARROW}%"

@@ -16,7 +16,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
     ("Explore", [("teams", "Teams"), ("models", "Models"), ("workloads", "Workloads"), ("sites", "Sites")]),
     ("Energy", [("instruments", "Instruments"), ("sources", "Sources")]),
     ("Disclose", [("periods", "Periods")]),
-    ("Evidence", [("factors", "Factors"), ("factor-adoption", "Adopted factors"), ("audit-log", "Audit log"), ("ingest-log", "Ingest log")]),
+    ("Evidence", [("factors", "Factors"), ("factor-adoption", "Adopted factors"), ("literature", "Literature check"), ("audit-log", "Audit log"), ("ingest-log", "Ingest log")]),
     ("Connect", [("connect", "Connect"), ("api-docs", "API docs")]),
     (
         "Settings",

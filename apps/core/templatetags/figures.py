@@ -26,6 +26,8 @@ for _filter in (
     figures.mass_number,
     figures.mass_unit,
     figures.signed_mass,
+    figures.signed_percent,
+    figures.literature_number,
     figures.mass_in,
     figures.mass_exact,
     figures.percent,
