@@ -38,13 +38,17 @@ def instruments(request: PageRequest) -> HttpResponse:
 def factors(request: PageRequest) -> HttpResponse:
     searched = request.GET.get("zone", "").strip()
     zones = factor_queries.find_zones(searched) if searched else []
-    found = factor_queries.factors_of(zones=[zone.code for zone in zones]).order_by("zone", "-data_year", "dataset")
+    found = factor_queries.factors_of(request.organisation.pk, zones=[zone.code for zone in zones])
     context = {
         "searched": searched,
         "query": urlencode({"zone": searched}),
         "zones": zones,
-        "found": Paginator(found, FACTORS_PER_PAGE).get_page(request.GET.get("page")) if zones else None,
-        "datasets": factor_queries.dataset_rows(),
+        "found": Paginator(found.order_by("zone", "-data_year", "dataset"), FACTORS_PER_PAGE).get_page(
+            request.GET.get("page")
+        )
+        if zones
+        else None,
+        "datasets": factor_queries.dataset_rows(request.organisation.pk),
         "location": evidence.location_factors_in_use(request.organisation),
         "residual": evidence.residual_factors_in_use(request.organisation),
     }
@@ -54,13 +58,13 @@ def factors(request: PageRequest) -> HttpResponse:
 @requires(Capability.READ)
 @require_GET
 def factor_dataset(request: PageRequest, slug: str, edition: str) -> HttpResponse:
-    dataset = factor_queries.dataset(slug, edition)
+    dataset = factor_queries.dataset(slug, edition, request.organisation.pk)
     if dataset is None:
         raise Http404(f"No dataset {slug}, edition {edition}.")
     rows = dataset.factors.select_related("zone").order_by("zone", "-data_year")
     context = {
         "dataset": dataset,
-        "newer": factor_queries.superseded_by(dataset),
+        "newer": factor_queries.superseded_by(dataset, request.organisation.pk),
         "is_life_cycle": dataset.boundary == FactorDataset.Boundary.LIFE_CYCLE,
         "page": Paginator(rows, FACTORS_PER_PAGE).get_page(request.GET.get("page")),
     }

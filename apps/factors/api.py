@@ -1,8 +1,8 @@
-"""API of the published factors. No rules; the same for every organisation."""
+"""API of the factors that an organisation may see: shipped with the portal, or brought in by itself. No rules."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -25,6 +25,9 @@ class FactorSerializer(serializers.Serializer[Any]):
     data_year = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=FactorDataset.Kind.choices)
     boundary = serializers.ChoiceField(choices=FactorDataset.Boundary.choices)
+    perimeter = serializers.ChoiceField(choices=FactorDataset.Perimeter.choices)
+    valid_from = serializers.DateField(help_text="first day for which it may be used as the factor of its year")
+    valid_to = serializers.DateField(help_text="first day after")
     co2e_kg_per_mwh = serializers.FloatField(allow_null=True)
     co2_kg_per_mwh = serializers.FloatField(allow_null=True)
     ch4_kg_per_mwh = serializers.FloatField(allow_null=True)
@@ -40,8 +43,16 @@ class FactorSerializer(serializers.Serializer[Any]):
 
 
 def _factor(row: Factor) -> dict[str, Any]:
-    of_factor = ("id", "data_year", "quality", "note", *(f"{gas}_kg_per_mwh" for gas in ("co2e", "co2", "ch4", "n2o")))
-    of_dataset = ("kind", "boundary", "edition", "publisher", "title", "source_url", "licence")
+    of_factor = (
+        "id",
+        "data_year",
+        "valid_from",
+        "valid_to",
+        "quality",
+        "note",
+        *(f"{gas}_kg_per_mwh" for gas in ("co2e", "co2", "ch4", "n2o")),
+    )
+    of_dataset = ("kind", "boundary", "perimeter", "edition", "publisher", "title", "source_url", "licence")
     return dict(
         FactorSerializer(
             {
@@ -53,6 +64,11 @@ def _factor(row: Factor) -> dict[str, Any]:
             }
         ).data
     )
+
+
+def _organisation_id(request: Request) -> int:
+    """Whose key the request carries; the room knows organisations by their number alone."""
+    return int(cast(Any, request.auth).organisation_id)
 
 
 class FactorList(APIView):
@@ -67,9 +83,10 @@ class FactorList(APIView):
         responses=list_schema(FactorSerializer),
     )
     def get(self, request: Request) -> Response:
-        """Published factors, by zone and year."""
+        """Factors, by zone and year: published ones and those that the organisation brought in itself."""
         refuse_unknown(request, ("zone", "kind", "year"))
         rows = queries.factors_of(
+            _organisation_id(request),
             zones=parse_list(request, "zone"),
             kinds=parse_list(request, "kind", FactorDataset.Kind.values),
             year=parse_int(request, "year", 0, 1900, 2100) or None,
@@ -81,7 +98,7 @@ class FactorDetail(APIView):
     @extend_schema(operation_id="factors_read", responses=FactorSerializer)
     def get(self, request: Request, key: str) -> Response:
         """One factor."""
-        row = queries.factors_of().filter(pk=int(key)).first()
+        row = queries.factors_of(_organisation_id(request)).filter(pk=int(key)).first()
         if row is None:
             raise Http404(f"No factor {key}.")
         return Response(_factor(row))

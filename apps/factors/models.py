@@ -1,7 +1,8 @@
 """Published reference data: grid zones, versioned emission-factor datasets, GWP sets, equivalences, cloud regions.
 
-Nothing here belongs to an organisation. A dataset never changes once imported: a new edition is a new dataset that
-names the one it supersedes.
+A dataset never changes once imported: a new edition is a new dataset that names the one it supersedes. What ships
+with the portal is everybody's; what an organisation brought in under its own licence carries it, and nobody else sees
+it (``queries.visible_datasets``).
 """
 
 from django.db import models
@@ -96,6 +97,9 @@ class FactorDataset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.publisher}, {self.title} ({self.edition})"
+
+
+HOURLY_KINDS = (FactorDataset.Kind.HOURLY, FactorDataset.Kind.HOURLY_RESIDUAL, FactorDataset.Kind.HOURLY_CFE)
 
 
 class Factor(models.Model):

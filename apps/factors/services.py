@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from django.db import models, transaction
+from django.utils import timezone
 
 from apps.audit.services import record
 from apps.core.signals import announce_inputs_changed
-from apps.factors.importing import FactorFileError, Fault, ParsedDataset, read_factor_file
-from apps.factors.models import CloudRegion, Equivalence, Factor, FactorDataset, GridZone, GwpValue
-from apps.factors.queries import factor_validity
+from apps.factors import checking, formats, queries
+from apps.factors.comparison import Comparison, compare, compare_hours
+from apps.factors.formats.table import FactorFileError, FactorTable, Fault, Given, HourlyTable, Progress, Table, each
+from apps.factors.models import CloudRegion, Equivalence, Factor, FactorDataset, GridZone, GwpValue, HourlyFactor
 
 REFERENCE = Path(__file__).parent / "reference"
+_HOURS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,65 +32,167 @@ class ImportResult:
     none_published: int
     superseded: FactorDataset | None
     unchanged: bool = False
+    comparison: Comparison | None = None
+
+
+def read_tables(
+    content: bytes,
+    *,
+    layout: str = "",
+    given: Given | None = None,
+    organisation_id: int | None = None,
+    progress: Progress = lambda rows: None,
+    checked: Progress = lambda rows: None,
+    known: Mapping[str, Decimal] | None = None,
+) -> tuple[str, list[Table]]:
+    """The layout and the datasets of a file with every fault found; nothing is stored.
+
+    ``progress`` is told of rows read, ``checked`` of rows checked; ``known`` are the factors that units are judged by.
+    Raises :class:`FactorFileError` for a file that is no table at all, and not for faults: they stand in the tables.
+    """
+    name, tables = formats.read(content, layout=layout, given=given, progress=progress)
+    zones = frozenset(GridZone.objects.values_list("code", flat=True))
+    if known is None:
+        known = queries.known_location_values(organisation_id)
+    for table in tables:
+        checking.check(table, zones=zones, known=known, this_year=timezone.now().year)
+        if not table.faults:
+            table.faults.extend(_faults_with_what_is_held(table, organisation_id))
+        checked(len(table))
+    return name, list(tables)
+
+
+def faults_of(tables: Iterable[Table]) -> list[Fault]:
+    """Every fault of a file, sheet by sheet and row by row."""
+    return [fault for table in tables for fault in table.faults]
+
+
+def _faults_with_what_is_held(table: Table, organisation_id: int | None) -> Iterable[Fault]:
+    slug, edition = table.facts["slug"], table.facts["edition"]
+    known = queries.dataset(slug, edition, organisation_id)
+    if known is not None and known.digest != table.digest:
+        expected = f"an edition of {slug} not imported yet: a dataset never changes, a correction is a new edition"
+        yield Fault(1, "-", f"edition {edition} with other content", expected)
+    previous = queries.latest_edition(slug, organisation_id)
+    if previous is not None and previous.kind != table.facts["kind"]:
+        yield Fault(1, "-", f"slug {slug}", f"a slug not used for a {previous.kind} dataset")
+
+
+def comparison_of(table: Table, organisation_id: int | None) -> Comparison:
+    """What a table changes against the edition that it would supersede, by what the organisation may see."""
+    previous = _superseded_by(table, organisation_id)
+    edition = previous.edition if previous else ""
+    if isinstance(table, HourlyTable):
+        held = {}
+        for zone in sorted(set(table.zones)) if previous else ():
+            series = queries.hourly_series(
+                table.facts["kind"], zone, min(table.hours), max(table.hours) + 1, organisation_id, table.facts["slug"]
+            )
+            held[zone] = (series.hour, series.value)
+        return compare_hours(table, held, edition)
+    return compare(table, queries.headline_values(previous) if previous else {}, edition)
+
+
+def _superseded_by(table: Table, organisation_id: int | None) -> FactorDataset | None:
+    """The edition before: of annual factors the latest of the slug, of hours the latest that holds any of them."""
+    if isinstance(table, FactorTable):
+        return queries.latest_edition(table.facts["slug"], organisation_id)
+    of_slug = queries.visible_datasets(organisation_id).filter(slug=table.facts["slug"])
+    overlapping = HourlyFactor.objects.filter(
+        dataset__in=of_slug,
+        zone__in=sorted(set(table.zones)),
+        hour__gte=min(table.hours),
+        hour__lte=max(table.hours),
+    )
+    return of_slug.filter(pk__in=overlapping.values("dataset")).order_by("-pk").first()
 
 
 @transaction.atomic
-def import_dataset(*, content: bytes, kind: str, actor: str) -> ImportResult:
-    """Import a factor file (``importing.read_factor_file``) as a new dataset; it supersedes the last one of its slug.
+def import_tables(
+    *, tables: Sequence[Table], actor: str, organisation_id: int | None = None, source: Mapping[str, Any] | None = None
+) -> list[ImportResult]:
+    """Store the datasets of a file, each as a new version that supersedes the one before of its slug.
 
-    A dataset never changes: the same slug and edition with the same content is reported as unchanged, with other
-    content it is refused. Raises :class:`FactorFileError`, having changed nothing.
+    With ``organisation_id`` they are that organisation's own and nobody else's. A dataset never changes: the same
+    slug and edition with the same content is reported as unchanged, with other content it is refused. ``source`` goes
+    into the audit event. Raises :class:`FactorFileError`, having changed nothing.
     """
-    zones = frozenset(GridZone.objects.values_list("code", flat=True))
-    result = _store(read_factor_file(content, kind=kind, zones=zones), actor=actor)
-    if not result.unchanged:
-        announce_inputs_changed(None)
-    return result
+    for table in tables:  # what is held may have changed since the file was read
+        if not table.faults:
+            table.faults.extend(_faults_with_what_is_held(table, organisation_id))
+    if faults := faults_of(tables):
+        raise FactorFileError(faults)
+    results = [_store(table, actor, organisation_id, source or {}) for table in tables]
+    if any(not result.unchanged for result in results):
+        announce_inputs_changed(organisation_id)
+    return results
 
 
-def _store(parsed: ParsedDataset, *, actor: str) -> ImportResult:
-    slug, edition = parsed.fields["slug"], parsed.fields["edition"]
-    editions = FactorDataset.objects.filter(slug=slug).order_by("-pk")
-    known = editions.filter(edition=edition).first()
+def import_file(
+    *, content: bytes, actor: str, layout: str = "", given: Given | None = None, organisation_id: int | None = None
+) -> list[ImportResult]:
+    """Read, check and store a file in one go (:func:`read_tables`, :func:`import_tables`)."""
+    _, tables = read_tables(content, layout=layout, given=given, organisation_id=organisation_id)
+    return import_tables(tables=tables, actor=actor, organisation_id=organisation_id)
+
+
+def _store(table: Table, actor: str, organisation_id: int | None, source: Mapping[str, Any]) -> ImportResult:
+    facts = table.facts
+    known = queries.dataset(facts["slug"], facts["edition"], organisation_id)
     if known is not None:
-        if known.digest == parsed.digest:
-            return ImportResult(known, 0, 0, known.supersedes, unchanged=True)
-        expected = f"an edition of {slug} not imported yet: a dataset never changes, a correction is a new edition"
-        raise FactorFileError([Fault(1, "-", f"edition {edition} with other content", expected)])
-    previous = editions.first()
-    if previous is not None and previous.kind != parsed.fields["kind"]:
-        raise FactorFileError([Fault(1, "-", f"slug {slug}", f"a slug not used for a {previous.kind} dataset")])
-    absences = [[row.zone, row.data_year] for _, row in parsed.rows if row.is_absence]
+        if known.perimeter == FactorDataset.Perimeter.UNSTATED != facts["perimeter"]:
+            # A classification that the file did not carry when it was imported: no figure depends on it.
+            FactorDataset.objects.filter(pk=known.pk).update(perimeter=facts["perimeter"])
+        return ImportResult(known, 0, 0, known.supersedes, unchanged=True)
+    previous = _superseded_by(table, organisation_id)
+    comparison = comparison_of(table, organisation_id)
+    absences = table.absences if isinstance(table, FactorTable) else []
     dataset = FactorDataset.objects.create(
-        **parsed.fields, digest=parsed.digest, supersedes=previous, none_published=absences
+        **facts,
+        organisation_id=organisation_id,
+        digest=table.digest,
+        supersedes=previous,
+        none_published=[list(absence) for absence in absences],
     )
-    Factor.objects.bulk_create(_factors(dataset, parsed), batch_size=1000)
-    added = len(parsed.rows) - len(absences)
+    if isinstance(table, HourlyTable):
+        HourlyFactor.objects.bulk_create(_hours(dataset, table), batch_size=_HOURS_AT_ONCE)
+    else:
+        Factor.objects.bulk_create(_factors(dataset, table), batch_size=1000)
+    added = len(table) - len(absences)
     record(
-        organisation_id=0,
+        organisation_id=organisation_id or 0,
         actor=actor,
         action="factor_dataset.imported",
         instance=dataset,
-        after={"slug": slug, "edition": edition, "factors": added, "digest": dataset.digest},
+        after={
+            "slug": facts["slug"],
+            "edition": facts["edition"],
+            "factors": added,
+            "digest": dataset.digest,
+            **source,
+        },
     )
-    return ImportResult(dataset, added, len(absences), previous)
+    return ImportResult(dataset, added, len(absences), previous, comparison=comparison)
 
 
-def _factors(dataset: FactorDataset, parsed: ParsedDataset) -> Iterable[Factor]:
-    for _, row in parsed.rows:
-        if row.is_absence:
-            continue
-        valid_from, valid_to = factor_validity(row.data_year)
+def _factors(dataset: FactorDataset, table: FactorTable) -> Iterable[Factor]:
+    for i in each(table):
+        valid_from, valid_to = table.periods[i] or queries.factor_validity(table.years[i])
         yield Factor(
             dataset=dataset,
-            zone_id=row.zone,
-            data_year=row.data_year,
+            zone_id=table.zones[i],
+            data_year=table.years[i],
             valid_from=valid_from,
             valid_to=valid_to,
-            quality=row.quality,
-            note=row.note,
-            **{f"{gas}_kg_per_mwh": value for gas, value in row.values.items()},
+            quality=table.qualities[i],
+            note=table.notes[i],
+            **{f"{gas}_kg_per_mwh": value for gas, value in table.of_row(i).items()},
         )
+
+
+def _hours(dataset: FactorDataset, table: HourlyTable) -> Iterable[HourlyFactor]:
+    for zone, hour, value, estimated in zip(table.zones, table.hours, table.values, table.estimated, strict=True):
+        yield HourlyFactor(dataset=dataset, zone_id=zone, hour=hour, value=value, is_estimated=estimated)
 
 
 @transaction.atomic
@@ -101,14 +206,14 @@ def load_reference_data(*, actor: str = "system") -> list[ImportResult]:
     _upsert(GwpValue, ["gwp_set", "gas"], _gwp_rows())
     _upsert(Equivalence, ["code"], _equivalence_rows())
     _upsert(CloudRegion, ["provider", "region"], _rows("cloud_regions.csv", rename={"grid_zone": "grid_zone_id"}))
-    zones = frozenset(GridZone.objects.values_list("code", flat=True))
     results = []
     for path in sorted(REFERENCE.glob("*_*.csv")):
         kind = path.name.partition("_")[0]
         if kind in FactorDataset.Kind.values:
-            results.append(_store(read_factor_file(path.read_bytes(), kind=kind, zones=zones), actor=actor))
-    if any(not result.unchanged for result in results):
-        announce_inputs_changed(None)
+            given = {"kind": kind, "kinds": kind}
+            # Judged by what is held, every file would read all of it; shipped files were judged when they were made.
+            _, tables = read_tables(path.read_bytes(), layout="generic", given=given, known={})
+            results += import_tables(tables=tables, actor=actor)
     return results
 
 

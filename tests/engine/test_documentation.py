@@ -13,7 +13,7 @@ from django.conf import settings
 
 from apps.accounting.engine.scenario import evaluate_text
 from apps.accounting.engine.version import ENGINE_VERSION
-from apps.factors.importing import read_factor_file
+from apps.factors import checking, formats
 
 PAGES = sorted((Path(settings.BASE_DIR) / "docs" / "methodology").glob("*.md"))
 
@@ -50,12 +50,14 @@ def test_the_scenario_gives_the_result_beside_it() -> None:
 
 
 def test_the_example_files_can_be_imported() -> None:
-    zones = frozenset({"NO", "DE", "AT", "ERCT"})
+    zones = frozenset({"NO", "DE", "AT", "ERCT", "FR"})
     examples = fenced("factors.md", "text")
     assert len(examples) == 3
     for text, kind in zip(examples, ("location", "residual", "residual"), strict=True):
-        parsed = read_factor_file(text.encode(), kind=kind, zones=zones)
-        assert parsed.rows
+        _, (table,) = formats.read(text.encode(), given={"kinds": kind})
+        checking.check(table, zones=zones, known={}, this_year=2026)
+        assert len(table)
+        assert not table.faults
 
 
 def test_the_version_is_the_one_that_is_stored() -> None:

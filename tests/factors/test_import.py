@@ -77,7 +77,7 @@ def test_a_file_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ("NO,2025,2000.1", "row 8, column co2e_kg_per_mwh: got '2000.1', expected at most 2000 kg/MWh"),
+        ("NO,2025,3000.1", "row 8, column co2e_kg_per_mwh: got '3000.1', expected at most 3000 kg/MWh"),
         ("NO,2025,-1", "row 8, column co2e_kg_per_mwh: got '-1', expected 0 or more"),
         ("NO,2025,", "row 8, column co2e_kg_per_mwh: got '', expected a number"),
         ("NO,2025,NaN", "row 8, column co2e_kg_per_mwh: got 'NaN', expected a number"),

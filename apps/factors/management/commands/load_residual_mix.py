@@ -1,4 +1,4 @@
-"""``load_residual_mix FILE``: import a dataset of residual mixes as a new version."""
+"""``load_residual_mix FILE``: import residual mixes for the whole installation as a new version."""
 
 from __future__ import annotations
 
@@ -7,5 +7,8 @@ from apps.factors.models import FactorDataset
 
 
 class Command(LoadFactors):
-    help = "Import residual mixes from a CSV file (docs/methodology/factors.md) as a new dataset version."
-    kind = FactorDataset.Kind.RESIDUAL
+    help = (
+        "Import residual mixes for the whole installation as a new dataset version: our own CSV layout, an hourly"
+        " series, the AIB table (docs/methodology/factors.md). It changes no figure: an organisation adopts it."
+    )
+    kinds = (FactorDataset.Kind.RESIDUAL, FactorDataset.Kind.HOURLY_RESIDUAL)
