@@ -1,0 +1,480 @@
+"""The receipt of a figure: what it follows from, as JSON that ``engine.receipt`` recomputes.
+
+The head is made from the daily roll-up and the rates, whatever the number of readings; the lines, one per hour and
+account, are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from apps.accounting.calculations import sql
+from apps.accounting.calculations.sql import LedgerLine, Sum, Words
+from apps.accounting.engine.gases import GWP_SETS
+from apps.accounting.engine.receipt import FORMAT, WORDS, head_digest
+from apps.accounting.engine.rulesets import REPORTED
+from apps.accounting.engine.version import ENGINE_VERSION
+from apps.accounting.market import lots_of
+from apps.accounting.market_parts import parts_mg
+from apps.accounting.models import LocationRate, MarketRate
+from apps.accounting.queries import LedgerQuery, group_columns, ledger_frame, location_rates, market_rates
+from apps.accounting.rates import GWP_SET
+from apps.core.units import kg, kwh
+from apps.core.windows import from_epoch_hour
+from apps.factors.models import Factor
+from apps.organisations.models import Organisation
+from apps.procurement.models import Instrument
+from apps.sites.models import Site
+
+NO_SITE = "no site"
+FILE_LINES = 2_000_000  # of one downloaded receipt
+
+Json = dict[str, Any]
+
+
+class TooManyLinesError(ValueError):
+    """A receipt with more lines than one file takes; the text says what to do."""
+
+
+def iso(hour: int) -> str:
+    """An hour of the ledger as ``2026-07-01T05:00:00Z``."""
+    return f"{from_epoch_hour(hour):%Y-%m-%dT%H:00:00Z}"
+
+
+# --- The head -------------------------------------------------------------------------------------------------------
+
+
+class Calculation:
+    """One query of the ledger and what its figures follow from."""
+
+    def __init__(self, query: LedgerQuery) -> None:
+        self.query = replace(query, work=False)
+        self.organisation = Organisation.objects.get(pk=query.organisation_id)
+        self.rates = location_rates(query.organisation_id, query.window)
+        self._by_site: dict[int, list[LocationRate]] = defaultdict(list)
+        for rate in self.rates:
+            self._by_site[rate.site_id].append(rate)
+
+    def rate_at(self, site_id: int | None, hour: int) -> LocationRate | None:
+        if site_id is None:
+            return None
+        held = self._by_site.get(site_id, ())
+        return next((rate for rate in held if rate.first_hour <= hour < rate.end_hour), None)
+
+    def head(self) -> Json:
+        """Everything that the figures follow from, with ``digest``, the SHA-256 over all of it."""
+        query, organisation = self.query, self.organisation
+        sums = sql.sums(query, sorted({rate.first_hour for rate in self.rates}))
+        rates = self._rates(sums)
+        markets = _markets(organisation, market_rates(organisation.pk, query.window), sums, self._market_of())
+        head: Json = {
+            "format": FORMAT,
+            "organisation": {"slug": organisation.slug, "name": organisation.name},
+            "query": {
+                "from": _time(query.window.start),
+                "to": _time(query.window.end),
+                # An hour counts in the window in which it begins.
+                "from_hour": iso(query.window.first_hour),
+                "to_hour": iso(query.window.end_hour),
+                "scope": query.scope,
+                "filters": dict(sql.filters_of(query)),
+                "group_by": list(query.group_by),
+            },
+            "figures": self._figures(),
+            "groups": self._groups(),
+            "method": {
+                "ruleset": REPORTED.id,
+                "ruleset_source": REPORTED.source,
+                "engine_version": ENGINE_VERSION,
+                "gwp_set": GWP_SET,
+                "gwp_100": {"CO2": "1", "CH4": str(GWP_SETS[GWP_SET].ch4), "N2O": str(GWP_SETS[GWP_SET].n2o)},
+                "energy_boundaries": sorted({each.boundary for each in sums}),
+                "units": "energy in mWh, emissions in mg CO2e, factors in ug CO2e/kWh, PUE in ppm; rounded half up once"
+                " a line",
+            },
+            "policies": {
+                "claim_period": organisation.claim_period,
+                "market_allocation": organisation.market_allocation,
+                "idle_policy": organisation.idle_policy,
+                "difference_policy": organisation.difference_policy,
+                "vintage_window_months": organisation.vintage_window_months,
+            },
+            "datasets": _datasets(rates, markets),
+            "rates": rates,
+            "markets": markets,
+        }
+        return {**head, "digest": head_digest(head)}
+
+    def _market_of(self) -> dict[int, str]:
+        return dict(Site.objects.of(self.organisation).values_list("pk", "market"))
+
+    def _figures(self) -> list[Json]:
+        """The figure of each scope: the scopes are never added to each other."""
+        frame = ledger_frame(replace(self.query, group_by=()))
+        return [{"scope": str(row["scope"]), **_figure(row)} for row in _records(frame)]
+
+    def _groups(self) -> list[Json]:
+        if not self.query.group_by:
+            return []
+        names = [name for name in group_columns(self.query) if not name.endswith("_name")]
+        return [{**{name: row[name] for name in names}, **_figure(row)} for row in _records(ledger_frame(self.query))]
+
+    def _rates(self, sums: Sequence[Sum]) -> list[Json]:
+        """One block per rate, in order of site and time, with the energies and emissions that it made."""
+        found: dict[tuple[str, str], Json] = {}
+        parts: dict[tuple[str, str], dict[str, Json]] = defaultdict(dict)
+        codes = dict(Site.objects.of(self.organisation).values_list("pk", "code"))
+        for each in sums:
+            rate = self.rate_at(each.site_id, each.first_hour)
+            site = None if each.site_id is None else codes[each.site_id]
+            key = (site or "", rate_key(rate, site))
+            if key not in found:
+                found[key] = _rate(rate, site, each.scope)
+            part = parts[key].setdefault(
+                each.boundary,
+                {
+                    "boundary": each.boundary,
+                    "readings": 0,
+                    "it_energy_milliwatt_hours": 0,
+                    "facility_energy_milliwatt_hours": 0,
+                    "location_mg": None,
+                },
+            )
+            part["readings"] += each.readings
+            part["it_energy_milliwatt_hours"] += each.it
+            part["facility_energy_milliwatt_hours"] += each.facility
+            if each.location_mg is not None:
+                part["location_mg"] = each.location_mg + (part["location_mg"] or 0)
+        return [{**found[key], "sums": [parts[key][name] for name in sorted(parts[key])]} for key in sorted(found)]
+
+    # --- Lines ------------------------------------------------------------------------------------------------------
+
+    def line_rows(self, lines: Iterable[LedgerLine], words: Mapping[int, Words]) -> list[Json]:
+        """Lines in the words of the API, each with the rate it was made with."""
+        rows = []
+        for line in lines:
+            said = words[line.account_id]
+            rate = self.rate_at(said.site_id, line.hour)
+            rows.append(
+                {
+                    "hour": iso(line.hour),
+                    "account": line.account_id,
+                    **{name: getattr(said, name) for name in WORDS},
+                    "readings": line.readings,
+                    "rate": rate_key(rate, said.site),
+                    "pue_ppm": rate.pue_ppm if rate else None,
+                    "factor_ug_per_kwh": rate.factor_ug_per_kwh if rate else None,
+                    "it_energy_milliwatt_hours": line.it,
+                    "facility_energy_milliwatt_hours": line.facility,
+                    "location_mg": line.location_mg,
+                    "market_period": self._market_period(said, line.hour),
+                }
+            )
+        return rows
+
+    def _market_period(self, said: Words, hour: int) -> str | None:
+        """The market and first day of the claim period whose result the line has a share of."""
+        if said.scope != "2" or said.market is None:
+            return None
+        if not hasattr(self, "_periods"):
+            self._periods = market_rates(self.organisation.pk, self.query.window)
+        day = from_epoch_hour(hour).date()
+        for rate in self._periods:
+            if rate.market == said.market and rate.period_start <= day < rate.period_end:
+                return market_key(rate)
+        return None
+
+    def page(self, after: tuple[int, int] | None, limit: int) -> tuple[list[Json], tuple[int, int] | None]:
+        """``limit`` lines behind ``after`` (epoch hour, account), and where the next page starts."""
+        ranges = sql.hours_of(self.query)
+        found = (
+            sql.lines(self.query, ranges, limit + 1)
+            if after is None
+            else sql.lines_after(self.query, *after, limit=limit + 1)
+        )
+        shown = found[:limit]
+        words = sql.words(self.query.organisation_id, sorted({line.account_id for line in shown}))
+        following = (shown[-1].hour, shown[-1].account_id) if len(found) > limit else None
+        return self.line_rows(shown, words), following
+
+    def rows_by_day(self) -> Iterator[tuple[list[list[Any]], dict[int, Words]]]:
+        """The lines as arrays in the order of ``engine.receipt.COLUMNS``, a day at a time, with the new accounts."""
+        known: dict[int, Words] = {}
+        for ranges in sql.days_of(sql.hours_of(self.query)):
+            found = sql.lines(self.query, ranges)
+            new = sorted({line.account_id for line in found} - known.keys())
+            added = sql.words(self.query.organisation_id, new)
+            known |= added
+            rows = []
+            for line in found:
+                said = known[line.account_id]
+                rate = rate_key(self.rate_at(said.site_id, line.hour), said.site)
+                rows.append(
+                    [iso(line.hour), line.account_id, rate, line.readings, line.it, line.facility, line.location_mg]
+                )
+            yield rows, added
+
+
+def rate_key(rate: LocationRate | None, site: str | None) -> str:
+    """The name of a rate inside a receipt: site and first day."""
+    if rate is None:
+        return f"{site} without a rate" if site else NO_SITE
+    return f"{rate.site.code} {from_epoch_hour(rate.first_hour):%Y-%m-%d}"
+
+
+def market_key(rate: MarketRate) -> str:
+    """The name of a market's claim period inside a receipt."""
+    return f"{rate.market} {rate.period_start.isoformat()}"
+
+
+def _records(frame: pd.DataFrame) -> list[Json]:
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def _figure(row: Mapping[str, Any]) -> Json:
+    """A row of the ledger's frame: whole numbers, and the same in the units of the API, exact to six decimals."""
+    whole = {
+        name: None if row[name] is None else int(row[name])
+        for name in ("it_energy_milliwatt_hours", "facility_energy_milliwatt_hours", "location_mg", "market_mg")
+    }
+    return {
+        **whole,
+        "it_energy_kwh": _units(whole["it_energy_milliwatt_hours"], kwh),
+        "facility_energy_kwh": _units(whole["facility_energy_milliwatt_hours"], kwh),
+        "location_kg": _units(whole["location_mg"], kg),
+        "market_kg": _units(whole["market_mg"], kg),
+        "quality": row["quality"],
+    }
+
+
+def _units(value: int | None, convert: Any) -> str | None:
+    """As text: a float would not survive the canonical form on every machine."""
+    return None if value is None else f"{convert(value):f}"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _rate(rate: LocationRate | None, site: str | None, scope: str) -> Json:
+    if rate is None:
+        return {
+            "rate": rate_key(None, site),
+            "site": site,
+            "scope": scope,
+            "from": "0001-01-01T00:00:00Z",
+            "to": "9999-12-31T00:00:00Z",
+            "pue_ppm": None,
+            "pue_source": "",
+            "factor": None,
+            "factor_ug_per_kwh": None,
+            "gwp_set": GWP_SET,
+            "level": "",
+            "lag_years": 0,
+            "reasons": ["no site: the energy is shown and has no emissions"] if site is None else ["no rate"],
+            "engine_version": ENGINE_VERSION,
+        }
+    return {
+        "rate": rate_key(rate, site),
+        "site": rate.site.code,
+        "site_name": rate.site.name,
+        "control": rate.site.control,
+        "scope": scope,
+        "market": rate.site.market,
+        "grid_zone": rate.site.grid_zone,
+        "from": iso(rate.first_hour),
+        "to": iso(rate.end_hour),
+        "pue_ppm": rate.pue_ppm,
+        "pue_source": rate.pue_source,
+        "factor": factor_json(rate.factor),
+        "factor_ug_per_kwh": rate.factor_ug_per_kwh,
+        "gwp_set": rate.gwp_set,
+        "level": rate.level,
+        "lag_years": rate.lag_years,
+        "reasons": [str(reason) for reason in rate.reasons],
+        "engine_version": rate.engine_version,
+    }
+
+
+def factor_json(factor: Factor | None) -> Json | None:
+    """A published factor with its dataset, edition, licence and gases as printed [kg/MWh]."""
+    if factor is None:
+        return None
+    dataset = factor.dataset
+    return {
+        "dataset": dataset.slug,
+        "edition": dataset.edition,
+        "publisher": dataset.publisher,
+        "title": dataset.title,
+        "boundary": dataset.boundary,
+        "basis": dataset.basis,
+        "perimeter": dataset.perimeter,
+        "gwp_set": dataset.gwp_set,
+        "licence": dataset.licence,
+        "source_url": dataset.source_url,
+        "dataset_digest": dataset.digest,
+        "zone": factor.zone_id,
+        "zone_name": factor.zone.name,
+        "data_year": factor.data_year,
+        **{
+            name: _decimal(getattr(factor, name))
+            for name in ("co2e_kg_per_mwh", "co2_kg_per_mwh", "ch4_kg_per_mwh", "n2o_kg_per_mwh")
+        },
+    }
+
+
+def _decimal(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value.normalize():f}"
+
+
+def _datasets(rates: Iterable[Json], markets: Iterable[Json]) -> list[Json]:
+    """Each dataset that a factor of the receipt comes from, once."""
+    used = [rate["factor"] for rate in rates] + [market["fallback_factor"] for market in markets]
+    names = ("dataset", "edition", "publisher", "title", "licence", "source_url", "dataset_digest")
+    known = [{name: factor[name] for name in names} for factor in used if factor]
+    found = {(dataset["dataset"], dataset["edition"]): dataset for dataset in known}
+    return [found[key] for key in sorted(found)]
+
+
+def _markets(
+    organisation: Organisation, rates: Sequence[MarketRate], sums: Sequence[Sum], market_of: Mapping[int, str]
+) -> list[Json]:
+    """The markets that the selection has Scope 2 energy in, each with its instruments and the selection's months."""
+    months: dict[tuple[str, int], list[Sum]] = defaultdict(list)
+    for each in sums:
+        if each.scope == "2" and each.site_id is not None:
+            months[market_of[each.site_id], each.month].append(each)
+    found = []
+    lots = {lot.id: lot for lot in lots_of(organisation)}
+    rows = {row.reference: row for row in Instrument.objects.of(organisation)}
+    for rate in rates:
+        held = sorted(
+            month
+            for market, month in months
+            if market == rate.market and rate.period_start <= date(month // 100, month % 100, 1) < rate.period_end
+        )
+        if not held:
+            continue
+        energies, locations = [], []
+        for month in held:
+            parts = months[rate.market, month]
+            energies.append(sum(part.facility for part in parts))
+            known = [part.location_mg for part in parts if part.location_mg is not None]
+            locations.append(sum(known) if known else None)
+        mg = parts_mg(rate, energies, locations, [str(month) for month in held])
+        found.append(
+            {
+                **_market(rate),
+                "instruments": [
+                    _instrument(outcome, lots.get(outcome["id"]), rows.get(outcome["id"]))
+                    for outcome in rate.outcome.get("lots", [])
+                ],
+                "parts": [
+                    {
+                        "month": month,
+                        "facility_energy_milliwatt_hours": energy,
+                        "location_mg": location,
+                        "market_mg": part,
+                    }
+                    for month, energy, location, part in zip(held, energies, locations, mg, strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def _market(rate: MarketRate) -> Json:
+    return {
+        "market_period": market_key(rate),
+        "market": rate.market,
+        "period_start": rate.period_start.isoformat(),
+        "period_end": rate.period_end.isoformat(),
+        "facility_energy_milliwatt_hours": rate.facility_energy_milliwatt_hours,
+        "location_mg": rate.location_mg,
+        "covered_milliwatt_hours": rate.covered_milliwatt_hours,
+        "uncovered_milliwatt_hours": rate.uncovered_milliwatt_hours,
+        "surplus_milliwatt_hours": rate.surplus_milliwatt_hours,
+        "instruments_mg": rate.instruments_mg,
+        "fallback": rate.fallback,
+        "fallback_factor": factor_json(rate.fallback_factor),
+        "fallback_ug_per_kwh": rate.fallback_ug_per_kwh,
+        "fallback_reasons": [str(reason) for reason in rate.outcome.get("residual_reasons", [])],
+        "flags": [str(flag) for flag in rate.outcome.get("flags", [])],
+        "gwp_set": GWP_SET,
+        "market_mg": rate.market_mg,
+        "engine_version": rate.engine_version,
+    }
+
+
+def _instrument(outcome: Json, lot: Any, row: Instrument | None) -> Json:
+    """A lot with what the ledger made of it; of one that was deleted since, what the result kept."""
+    failed = [
+        {"number": number, "reason": reason}
+        for number, reason in zip(outcome["rejected_criteria"], outcome["reasons"], strict=True)
+    ]
+    return {
+        "reference": outcome["id"],
+        "type": row.type if row else "eac",
+        "technology": row.technology if row else "",
+        "vintage_start": row.vintage_start.isoformat() if row else "0001-01-01",
+        "vintage_end": row.vintage_end.isoformat() if row else "0001-01-02",
+        "volume_milliwatt_hours": row.volume_milliwatt_hours if row else None,
+        "tracking_system": row.tracking_system if row else "",
+        "serial_start": row.serial_start if row else "",
+        "serial_end": row.serial_end if row else "",
+        "retired_on": row.retired_on.isoformat() if row and row.retired_on else None,
+        "evidence_digest": row.evidence_digest if row else "",
+        "simulated": bool(row and row.simulated),
+        "ug_per_kwh": lot.ug_per_kwh if lot else None,
+        "accepted_milliwatt_hours": outcome["accepted_milliwatt_hours"],
+        "applied_milliwatt_hours": outcome["applied_milliwatt_hours"],
+        "surplus_milliwatt_hours": outcome["surplus_milliwatt_hours"],
+        "applied_mg": outcome["applied_mg"],
+        "failed": failed,
+        "criteria": [
+            {"number": check["number"], "status": check["status"], "reason": check["reason"]}
+            for check in outcome.get("criteria", [])
+        ],
+    }
+
+
+# --- What others ask for --------------------------------------------------------------------------------------------
+
+
+def receipt_digest(query: LedgerQuery) -> str:
+    """The digest of the receipt of a query: SHA-256 over everything that its figures follow from."""
+    return str(Calculation(query).head()["digest"])
+
+
+def receipt_path(query: LedgerQuery) -> str:
+    """The API call that gives the receipt of a query, such as ``/api/v1/calculations?from=...``."""
+    return f"/api/v1/calculations?{receipt_query(query)}"
+
+
+def receipt_url(organisation: Organisation, query: LedgerQuery) -> str:
+    """The page that shows the receipt of a query, from the root of the site."""
+    return f"/o/{organisation.slug}/calculations/?{receipt_query(query, unassigned='~none')}"
+
+
+def receipt_query(query: LedgerQuery, unassigned: str = "") -> str:
+    """The query string of a receipt; ``unassigned``: how the reader writes what has no name."""
+    window = query.window
+    times = ("%Y-%m-%d",) * 2 if window.is_whole_days else ("%Y-%m-%dT%H:%M:%SZ",) * 2
+    pairs = [("from", f"{window.start:{times[0]}}"), ("to", f"{window.end:{times[1]}}")]
+    pairs += [(name, value or unassigned) for name, values in sorted(query.filters.items()) for value in values]
+    if query.scope != "2":
+        pairs.append(("scope", query.scope))
+    if query.group_by:
+        pairs.append(("group_by", ",".join(query.group_by)))
+    return urlencode(pairs, safe=",:~")

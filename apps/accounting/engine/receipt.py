@@ -1,0 +1,451 @@
+"""Recomputing a figure from its calculation receipt alone, and saying where the two differ.
+
+A receipt is the JSON of ``GET /api/v1/calculations``: a head (the figure, what it was made with) and lines, one per
+hour and account of the ledger. Nothing here knows a database; the formulas are those that made the figure:
+
+[1] GHG Protocol Scope 2 Guidance (2015), table 6.2: location-based = facility energy x grid factor.
+[2] The same, table 6.3: the hierarchy of the market-based method (``engine.market``).
+[3] ISO/IEC 30134-2: facility energy = IT energy x PUE, once, and not where the meter stands behind the overhead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from apps.accounting.engine.allocation import pro_rata_market_mg
+from apps.accounting.engine.factor_choice import candidate_kg_per_mwh
+from apps.accounting.engine.gases import GWP_SETS, factor_ug_per_kwh
+from apps.accounting.engine.market import FALLBACK_RESIDUAL, Lot, order_of_use
+from apps.core.units import PPM, emissions_mg, facility_energy_milliwatt_hours, round_half_up, scaled_product
+from apps.core.windows import Quarter
+
+FORMAT = "esgportal-calculation-1"
+# A line of a file, in this order; a line of the API carries the same names, and the words of its account.
+COLUMNS = (
+    "hour",
+    "account",
+    "rate",
+    "readings",
+    "it_energy_milliwatt_hours",
+    "facility_energy_milliwatt_hours",
+    "location_mg",
+)
+WORDS = (
+    "scope",
+    "market",
+    "source",
+    "site",
+    "team",
+    "model",
+    "workload",
+    "study",
+    "kind",
+    "boundary",
+    "method",
+    "hardware",
+)
+TIMES = ("hour", "day", "month", "quarter")
+FACILITY = "facility"
+SAID_AT_MOST = 50  # differences of lines; more say nothing new
+
+IT, USED, LOCATION = COLUMNS[4:]
+Json = Mapping[str, Any]
+
+
+class UnreadableReceiptError(ValueError):
+    """Not a complete receipt; the text says what is missing."""
+
+
+def canonical(value: Any) -> bytes:
+    """One text for one value: sorted keys, no spaces, UTF-8. What every digest of a receipt is taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def head_digest(head: Json) -> str:
+    """SHA-256 over the canonical head, its own digest left out."""
+    return hashlib.sha256(canonical({name: value for name, value in head.items() if name != "digest"})).hexdigest()
+
+
+class LinesDigest:
+    """SHA-256 over the lines of a receipt as they pass, each as a canonical array with a line feed."""
+
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+
+    def add(self, row: Sequence[Any]) -> None:
+        self._state.update(canonical(list(row)) + b"\n")
+
+    def hexdigest(self) -> str:
+        return self._state.hexdigest()
+
+
+def time_labels(hour: str) -> dict[str, str]:
+    """The hour, day, month and quarter that an hour such as ``2026-07-01T05:00:00Z`` is grouped under."""
+    day = date.fromisoformat(hour[:10])
+    return {"hour": hour, "day": hour[:10], "month": hour[:7], "quarter": str(Quarter.of(day))}
+
+
+# --- What a receipt says, added up again ----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Sums:
+    """Energies [mWh] and location-based emissions [mg] of lines; ``location_mg`` is absent until one has a factor."""
+
+    it_energy_milliwatt_hours: int = 0
+    facility_energy_milliwatt_hours: int = 0
+    location_mg: int | None = None
+    readings: int = 0
+
+    def add(self, it: int, used: int, location: int | None, readings: int) -> None:
+        self.it_energy_milliwatt_hours += it
+        self.facility_energy_milliwatt_hours += used
+        self.readings += readings
+        if location is not None:
+            self.location_mg = location + (self.location_mg or 0)
+
+
+@dataclass
+class Recomputed:
+    """What the lines and rates of a receipt give.
+
+    ``figures``: scope to ``it_energy_milliwatt_hours``, ``facility_energy_milliwatt_hours``, ``location_mg``,
+    ``market_mg``. ``groups``: the same for ``(values of group_by, scope)``. ``faults``: what contradicts itself.
+    """
+
+    figures: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    groups: dict[tuple[Any, ...], dict[str, int | None]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def recompute(receipt: Json) -> Recomputed:
+    """The figures that follow from a receipt's lines, rates and markets, to the integer.
+
+    ``receipt``: ``{"head": ..., "lines": [...]}``, the lines of a file (arrays, with ``accounts``) or the results of
+    all pages of the API, joined. Raises :class:`UnreadableReceiptError`.
+    """
+    try:
+        return _Recomputation(receipt).run()
+    except (KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
+        raise UnreadableReceiptError(f"this is no complete receipt: {type(error).__name__}: {error}") from error
+
+
+def differences(receipt: Json) -> list[str]:
+    """Where a receipt contradicts itself: digests, lines, rates, markets, figures. Empty: the figure holds.
+
+    Raises :class:`UnreadableReceiptError` for what is no receipt.
+    """
+    found = recompute(receipt)
+    head = receipt["head"]
+    said = list(found.faults)
+    if head_digest(head) != head["digest"]:
+        said.insert(0, f"digest: the head has {head_digest(head)}, the receipt says {head['digest']}")
+    stated = {figure["scope"]: figure for figure in head["figures"]}
+    for scope in sorted(stated.keys() | found.figures.keys()):
+        said += _compared(f"figure of scope {scope}", stated.get(scope), found.figures.get(scope))
+    if head["query"]["group_by"]:
+        rows = {(*(row[name] for name in head["query"]["group_by"]), row["scope"]): row for row in head["groups"]}
+        for key in sorted(rows.keys() | found.groups.keys(), key=repr):
+            said += _compared(f"row {key}", rows.get(key), found.groups.get(key))
+    return said
+
+
+def _compared(name: str, stated: Json | None, found: Mapping[str, int | None] | None) -> list[str]:
+    if stated is None or found is None:
+        return [f"{name}: {'the lines hold energy that is not stated' if stated is None else 'no line belongs to it'}"]
+    return [
+        f"{name}, {quantity}: the receipt says {stated[quantity]}, recomputed it is {value}"
+        for quantity, value in found.items()
+        if stated[quantity] != value
+    ]
+
+
+class _Recomputation:
+    def __init__(self, receipt: Json) -> None:
+        self.receipt = receipt
+        self.head: Json = receipt["head"]
+        if self.head["format"] != FORMAT:
+            raise UnreadableReceiptError(f"the format is {self.head['format']!r}, expected {FORMAT!r}")
+        self.rates = {rate["rate"]: rate for rate in self.head["rates"]}
+        self.group_by = tuple(self.head["query"]["group_by"])
+        self.faults: list[str] = []
+        # (rate, boundary) -> sums; (scope, market, month, values of group_by) -> sums
+        self.by_rate: dict[tuple[str, str], Sums] = {}
+        self.cells: dict[tuple[str, str | None, int, tuple[Any, ...]], Sums] = {}
+
+    def run(self) -> Recomputed:
+        for rate in self.rates.values():
+            self.faults += _factor_faults(f"rate {rate['rate']}", rate["factor"], rate["factor_ug_per_kwh"], rate)
+        self._read_lines()
+        self._compare_sums()
+        for market in self.head["markets"]:
+            self.faults += market_faults(market)
+        found = Recomputed(faults=self.faults)
+        for scope, rows in self._by_scope(()).items():
+            found.figures[scope] = rows[()]
+        if self.group_by:
+            for scope, rows in self._by_scope(self.group_by).items():
+                found.groups |= {(*values, scope): row for values, row in rows.items()}
+        return found
+
+    def _read_lines(self) -> None:
+        query, last, count = self.head["query"], ("", 0), 0
+        wanted = {name: set(values) for name, values in query["filters"].items()}
+        digest = LinesDigest()
+        for line in _lines(self.receipt):
+            count += 1
+            name = f"line {line['hour']} account {line['account']}"
+            key = (line["hour"], line["account"])
+            if key <= last:
+                self._fault(f"{name}: stands there twice, or out of order")
+            last = key
+            if not query["from_hour"] <= line["hour"] < query["to_hour"]:
+                self._fault(f"{name}: outside the window")
+            times = time_labels(line["hour"])
+            for dimension, values in wanted.items():
+                value = times[dimension] if dimension in TIMES else line[dimension]
+                if ("" if value is None else value) not in values:
+                    self._fault(f"{name}: {dimension} {value!r} is not among those asked for")
+            if query["scope"] not in ("all", line["scope"]):
+                self._fault(f"{name}: scope {line['scope']} was not asked for")
+            self._apply_rate(name, line)
+            sums = (line[IT], line[USED], line[LOCATION], line["readings"])
+            self.by_rate.setdefault((line["rate"], line["boundary"]), Sums()).add(*sums)
+            group = tuple(times[each] if each in TIMES else line[each] for each in self.group_by)
+            month = int(line["hour"][:4] + line["hour"][5:7])
+            self.cells.setdefault((line["scope"], line["market"], month, group), Sums()).add(*sums)
+            digest.add([line[column] for column in COLUMNS])
+        stated = self.receipt.get("lines_digest")
+        if stated is not None and stated != digest.hexdigest():
+            self._fault(f"lines_digest: the lines have {digest.hexdigest()}, the receipt says {stated}")
+        if self.receipt.get("line_count", count) != count:
+            self._fault(f"lines: {count} of {self.receipt['line_count']} are there")
+
+    def _apply_rate(self, name: str, line: Json) -> None:
+        """[3] and [1] for one line."""
+        rate = self.rates.get(line["rate"])
+        if rate is None:
+            self._fault(f"{name}: the rate {line['rate']!r} is not in the head")
+            return
+        if not rate["from"] <= line["hour"] < rate["to"] or rate["site"] != line["site"]:
+            self._fault(f"{name}: the rate {rate['rate']} does not hold there")
+        it, used = it_and_facility(line, rate["pue_ppm"])
+        if (line[IT], line[USED]) != (it, used):
+            pue = f"PUE {rate['pue_ppm']} ppm"
+            self._fault(f"{name}: {line[IT]} mWh IT and {line[USED]} mWh facility; {pue} gives {it} and {used}")
+        factor = rate["factor_ug_per_kwh"]
+        location = None if factor is None else emissions_mg(line[USED], factor)
+        if line[LOCATION] != location:
+            self._fault(f"{name}: location_mg is {line[LOCATION]}; {line[USED]} mWh x {factor} ug/kWh gives {location}")
+
+    def _compare_sums(self) -> None:
+        stated = {(rate["rate"], part["boundary"]): part for rate in self.head["rates"] for part in rate["sums"]}
+        for key in sorted(stated.keys() | self.by_rate.keys()):
+            found = self.by_rate.get(key, Sums())
+            part = stated.get(key)
+            if part is None:
+                self._fault(f"rate {key[0]}, {key[1]}: the head has no sum for its lines")
+                continue
+            for name in ("readings", IT, USED, LOCATION):
+                if part[name] != getattr(found, name):
+                    self._fault(
+                        f"rate {key[0]}, {key[1]}, {name}: {part[name]} stated, {getattr(found, name)} in lines"
+                    )
+
+    def _by_scope(self, group_by: Sequence[str]) -> dict[str, dict[tuple[Any, ...], dict[str, int | None]]]:
+        """Figures by scope and group. Market-based: the cells of one market and period shared among themselves."""
+        cells: dict[tuple[str, str | None, int, tuple[Any, ...]], Sums] = {}
+        for (scope, market, month, values), sums in self.cells.items():
+            kept = values if group_by else ()
+            cell = cells.setdefault((scope, market, month, kept), Sums())
+            cell.add(
+                sums.it_energy_milliwatt_hours, sums.facility_energy_milliwatt_hours, sums.location_mg, sums.readings
+            )
+        market_mg = self._market_mg(cells, group_by)
+        answer: dict[str, dict[tuple[Any, ...], dict[str, int | None]]] = {}
+        for key, sums in cells.items():
+            row = answer.setdefault(key[0], {}).setdefault(key[3], {IT: 0, USED: 0, LOCATION: None, "market_mg": None})
+            for name, value in ((IT, sums.it_energy_milliwatt_hours), (USED, sums.facility_energy_milliwatt_hours)):
+                row[name] = (row[name] or 0) + value
+            for name, part in ((LOCATION, sums.location_mg), ("market_mg", market_mg.get(key))):
+                if part is not None:
+                    row[name] = (row[name] or 0) + part
+        return answer
+
+    def _market_mg(
+        self, cells: Mapping[tuple[str, str | None, int, tuple[Any, ...]], Sums], group_by: Sequence[str]
+    ) -> dict[tuple[str, str | None, int, tuple[Any, ...]], int | None]:
+        found: dict[tuple[str, str | None, int, tuple[Any, ...]], int | None] = {}
+        kept = [position for position, name in enumerate(group_by) if name != "market"]
+        for market in self.head["markets"]:
+            keys = [key for key in cells if key[0] == "2" and key[1] == market["market"] and _in(market, key[2])]
+            parts = part_mg(
+                market,
+                [cells[key].facility_energy_milliwatt_hours for key in keys],
+                [cells[key].location_mg for key in keys],
+                ["\0".join(map(str, (*(key[3][position] for position in kept), key[2]))) for key in keys],
+            )
+            found |= dict(zip(keys, parts, strict=True))
+            if not group_by:
+                self._compare_parts(market, {key[2]: (cells[key], found[key]) for key in keys})
+        return found
+
+    def _compare_parts(self, market: Json, found: Mapping[int, tuple[Sums, int | None]]) -> None:
+        stated = {part["month"]: part for part in market["parts"]}
+        name = f"market {market['market']} {market['period_start']}"
+        for month in sorted(stated.keys() | found.keys()):
+            sums, mg = found.get(month, (Sums(), None))
+            part = stated.get(month, {USED: None, LOCATION: None, "market_mg": None})
+            ours = {USED: sums.facility_energy_milliwatt_hours, LOCATION: sums.location_mg, "market_mg": mg}
+            self.faults += _compared(f"{name}, month {month}", part, ours)
+
+    def _fault(self, text: str) -> None:
+        if len(self.faults) < SAID_AT_MOST:
+            self.faults.append(text)
+
+
+def _lines(receipt: Json) -> Iterator[Json]:
+    accounts = {row["account"]: row for row in receipt.get("accounts", ())}
+    for line in receipt["lines"]:
+        if isinstance(line, Mapping):
+            yield line
+        else:
+            row = dict(zip(receipt["columns"], line, strict=True))
+            yield {**accounts[row["account"]], **row}
+
+
+def _in(market: Json, month: int) -> bool:
+    day = date(month // 100, month % 100, 1).isoformat()
+    return bool(market["period_start"] <= day < market["period_end"])
+
+
+# --- Formulas -------------------------------------------------------------------------------------------------------
+
+
+def it_and_facility(line: Json, pue_ppm: int | None) -> tuple[int, int]:
+    """``(IT energy, facility energy)`` [mWh] of a line from what was measured, by [3].
+
+    Measured is the facility energy where the boundary is *facility*, else the IT energy. Without a PUE (no site) both
+    are what was measured.
+    """
+    if line["boundary"] == FACILITY:
+        used = line[USED]
+        return (used if pue_ppm is None else round_half_up(Fraction(used * PPM, pue_ppm))), used
+    it = line[IT]
+    return it, it if pue_ppm is None else facility_energy_milliwatt_hours(it, pue_ppm)
+
+
+def part_mg(
+    market: Json, energies: Sequence[int], locations: Sequence[int | None], names: Sequence[str]
+) -> list[int | None]:
+    """The market-based emissions [mg] of parts of a market, as ``engine.allocation.pro_rata_market_mg``."""
+    return pro_rata_market_mg(
+        facility_energy_milliwatt_hours=energies,
+        location_mg=locations,
+        names=names,
+        market_energy_milliwatt_hours=market["facility_energy_milliwatt_hours"],
+        uncovered_milliwatt_hours=market["uncovered_milliwatt_hours"],
+        instruments_mg=market["instruments_mg"],
+        market_mg=market["market_mg"],
+        fallback=market["fallback"],
+    )
+
+
+def market_faults(market: Json) -> list[str]:
+    """What in a market's result does not follow from its consumption, instruments and fallback, by [2]."""
+    name = f"market {market['market']} {market['period_start']}"
+    faults = _factor_faults(name, market["fallback_factor"], market["fallback_ug_per_kwh"], market)
+    rows = {row["reference"]: row for row in market["instruments"]}
+    uncovered = whole = market["facility_energy_milliwatt_hours"]
+    surplus = mg = 0
+    for lot in order_of_use([_lot(row, market["market"]) for row in rows.values()]):
+        row = rows[lot.id]
+        applied = min(row["accepted_milliwatt_hours"], uncovered)
+        uncovered -= applied
+        surplus += row["accepted_milliwatt_hours"] - applied
+        applied_mg = emissions_mg(applied, row["ug_per_kwh"] or 0)
+        mg += applied_mg
+        if row["failed"] and row["accepted_milliwatt_hours"]:
+            faults.append(f"{name}, {lot.id}: fails a Quality Criterion and is accepted all the same")
+        for quantity, value in (
+            ("applied_milliwatt_hours", applied),
+            ("surplus_milliwatt_hours", row["accepted_milliwatt_hours"] - applied),
+            ("applied_mg", applied_mg),
+        ):
+            if row[quantity] != value:
+                faults.append(f"{name}, {lot.id}, {quantity}: {row[quantity]} stated, {value} follows")
+    if uncovered == 0:
+        fallback = 0
+    elif market["fallback"] == FALLBACK_RESIDUAL:
+        fallback = scaled_product(uncovered, market["fallback_ug_per_kwh"], 9)
+    else:
+        fallback = round_half_up(Fraction(market["location_mg"] * uncovered, whole))
+    for quantity, value in (
+        ("covered_milliwatt_hours", whole - uncovered),
+        ("uncovered_milliwatt_hours", uncovered),
+        ("surplus_milliwatt_hours", surplus),
+        ("instruments_mg", mg),
+        ("market_mg", mg + fallback),
+    ):
+        if market[quantity] != value:
+            faults.append(f"{name}, {quantity}: {market[quantity]} stated, {value} follows")
+    return faults
+
+
+def _lot(row: Json, market: str) -> Lot:
+    return Lot(
+        id=row["reference"],
+        type=row["type"],
+        market=market,
+        vintage_start=date.fromisoformat(row["vintage_start"]),
+        vintage_end=date.fromisoformat(row["vintage_end"]),
+        energy_milliwatt_hours=row["accepted_milliwatt_hours"],
+        ug_per_kwh=row["ug_per_kwh"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A factor of a receipt as ``engine.factor_choice`` wants one: the gas masses as printed [kg/MWh]."""
+
+    label: str
+    zone: str
+    gwp_set: str
+    co2e_kg_per_mwh: Decimal | None
+    co2_kg_per_mwh: Decimal | None
+    ch4_kg_per_mwh: Decimal | None
+    n2o_kg_per_mwh: Decimal | None
+    zone_type: str = ""
+    data_year: int = 0
+    boundary: str = ""
+    rank: int = 0
+    generation: int = 0
+
+
+def _factor_faults(name: str, factor: Json | None, ug_per_kwh: int | None, made_with: Json) -> list[str]:
+    """Whether the integer factor is that of the published masses."""
+    if factor is None:
+        return [] if ug_per_kwh is None else [f"{name}: {ug_per_kwh} ug/kWh without a published factor"]
+    candidate = _Candidate(
+        label=factor["dataset"],
+        zone=factor["zone"],
+        gwp_set=factor["gwp_set"],
+        co2e_kg_per_mwh=_decimal(factor["co2e_kg_per_mwh"]),
+        co2_kg_per_mwh=_decimal(factor["co2_kg_per_mwh"]),
+        ch4_kg_per_mwh=_decimal(factor["ch4_kg_per_mwh"]),
+        n2o_kg_per_mwh=_decimal(factor["n2o_kg_per_mwh"]),
+    )
+    value, _ = candidate_kg_per_mwh(candidate, GWP_SETS[made_with["gwp_set"]])
+    found = factor_ug_per_kwh(value)
+    return [] if found == ug_per_kwh else [f"{name}: the factor is {ug_per_kwh} ug/kWh, its gases give {found}"]
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
