@@ -12,6 +12,8 @@ from django.db import connection
 from apps.accounting import accounts, market, rates
 from apps.accounting.engine.version import ENGINE_VERSION
 from apps.accounting.models import LedgerState
+from apps.accounting.overlap import services as overlap
+from apps.accounting.overlap.devices import shared_sources
 
 # Asked at every settling, and so without the ORM, which takes longer than the database does.
 _INPUTS = (
@@ -34,7 +36,7 @@ _ADOPTED = (
 
 
 def digest(organisation_id: int) -> str:
-    """SHA-256 over the organisation's sites, PUE, instruments, mappings and the factor datasets there are.
+    """SHA-256 over the organisation's policies, sites, PUE, instruments, mappings, shared devices and datasets.
 
     The mappings of sources and team names, which may be many, enter as sums made by the database.
     """
@@ -50,6 +52,7 @@ def digest(organisation_id: int) -> str:
             cursor.execute("SELECT id, digest FROM factors_factordataset WHERE organisation_id IS NULL ORDER BY id")
             adopted = cursor.fetchall()
         content.append(adopted)
+    content.append(shared_sources(organisation_id))
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
@@ -63,6 +66,7 @@ def refresh(organisation_id: int) -> bool:
         return False
     LedgerState.objects.get_or_create(organisation_id=organisation_id)
     accounts.repost_changed(organisation_id)
+    overlap.mark_changed(organisation_id)
     rates.refresh(organisation_id)
     market.refresh_all(organisation_id)
     # The digest of before the work: what changed meanwhile is found the next time.

@@ -116,10 +116,18 @@ COVERAGE = f"""
 SELECT source_id, SUM(CASE WHEN covered < {HOUR_MS} THEN covered ELSE {HOUR_MS} END),
        SUM(CASE WHEN covered > {HOUR_MS} THEN covered - {HOUR_MS} ELSE 0 END)
 FROM (
-    SELECT account.source_id, ledger.hour, SUM(ledger.covered_ms) AS covered
-    FROM accounting_ledgerhour ledger JOIN accounting_account account ON account.id = ledger.account_id
-    WHERE ledger.organisation_id = %s AND ledger.hour >= %s AND ledger.hour < %s
-    GROUP BY account.source_id, ledger.hour
+    SELECT source_id, hour, SUM(covered) AS covered FROM (
+        SELECT account.source_id, ledger.hour, ledger.covered_ms AS covered
+        FROM accounting_ledgerhour ledger JOIN accounting_account account ON account.id = ledger.account_id
+        WHERE ledger.organisation_id = %(organisation)s
+          AND ledger.hour >= %(first_hour)s AND ledger.hour < %(end_hour)s
+        UNION ALL
+        SELECT attribution.source_id, aside.hour, aside.covered_ms
+        FROM accounting_setaside aside JOIN telemetry_attribution attribution ON attribution.id = aside.attribution_id
+        WHERE aside.organisation_id = %(organisation)s
+          AND aside.hour >= %(first_hour)s AND aside.hour < %(end_hour)s
+    ) received
+    GROUP BY source_id, hour
 ) hourly
 GROUP BY source_id
 """  # noqa: S608 - only a constant is put in

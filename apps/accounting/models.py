@@ -294,6 +294,9 @@ class LedgerState(models.Model):
     organisation = models.OneToOneField(Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+")
     last_settled_at = models.DateTimeField(null=True)
     inputs_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256, see accounting.inputs")
+    devices = models.JSONField(
+        default=dict, help_text="device and precedence, by id, of the sources that share a device, when last looked at"
+    )
 
 
 class FactorImport(OrganisationOwned):

@@ -160,7 +160,8 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
     now = now or datetime.now(UTC)
     end = min(window.end, now)
     with connection.cursor() as cursor:
-        cursor.execute(ledger_sql.COVERAGE, [organisation_id, window.first_hour, window.end_hour])
+        bounds = {"organisation": organisation_id, "first_hour": window.first_hour, "end_hour": window.end_hour}
+        cursor.execute(ledger_sql.COVERAGE, bounds)
         covered = {source: (int(once), int(twice)) for source, once, twice in cursor.fetchall()}
     goes_on = set(
         Attribution.objects.of(organisation_id).exclude(kind__in=JOBS).values_list("source_id", flat=True).distinct()
