@@ -5,9 +5,11 @@ from django.urls import include, path
 from apps.accounting import views
 
 urlpatterns = [
-    path("instruments/", views.instruments, name="instruments"),
+    path("", include("apps.accounting.instruments.urls")),
     path("factors/", views.factors, name="factors"),
     path("", include("apps.accounting.adoption.urls")),
     path("", include("apps.accounting.literature.urls")),
+    path("", include("apps.accounting.methodology.urls")),
+    path("", include("apps.accounting.estimates.urls")),
     path("factors/<slug:slug>/<str:edition>/", views.factor_dataset, name="factor-dataset"),
 ]

@@ -14,9 +14,9 @@ from apps.organisations.roles import may
 GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
     ("", [("overview", "Overview")]),
     ("Explore", [("teams", "Teams"), ("models", "Models"), ("workloads", "Workloads"), ("sites", "Sites")]),
-    ("Energy", [("instruments", "Instruments"), ("sources", "Sources")]),
+    ("Energy", [("instruments", "Instruments"), ("sources", "Sources"), ("estimates", "Estimates")]),
     ("Disclose", [("periods", "Periods")]),
-    ("Evidence", [("factors", "Factors"), ("factor-adoption", "Adopted factors"), ("literature", "Literature check"), ("audit-log", "Audit log"), ("ingest-log", "Ingest log")]),
+    ("Evidence", [("factors", "Factors"), ("factor-adoption", "Adopted factors"), ("methodology", "Methodology"), ("literature", "Literature check"), ("audit-log", "Audit log"), ("ingest-log", "Ingest log")]),
     ("Connect", [("connect", "Connect"), ("api-docs", "API docs")]),
     (
         "Settings",

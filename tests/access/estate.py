@@ -25,7 +25,7 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.procurement.models import Instrument
 from apps.sites.models import ControlClass, PuePeriod, Site
-from apps.telemetry.models import Receipt, Source, TeamName
+from apps.telemetry.models import Estimate, Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
 from tests.disclosures.example import example_snapshot
 
@@ -196,6 +196,7 @@ NOT_OBJECTS: dict[tuple[str, str], Callable[[Estate], Any]] = {
     ("api-factor", "key"): lambda estate: estate.factor.pk,
     ("factor-dataset", "slug"): lambda estate: estate.factor.dataset.slug,
     ("factor-dataset", "edition"): lambda estate: estate.factor.dataset.edition,
+    ("methodology-page", "name"): lambda estate: "market-based",
     ("disclosure-create", "label"): lambda estate: estate.disclosure.period.label,
 }
 
