@@ -76,6 +76,11 @@ def residual_candidates(market: str, datasets: Collection[int] | None = None) ->
     return _candidates(FactorDataset.Kind.RESIDUAL, [market, *zone_parents(market)], datasets)
 
 
+def fossil_candidates(market: str, datasets: Collection[int] | None = None) -> list[Candidate]:
+    """The fossil-only averages of a market and of the zones that contain it: the hourly draft's last fallback."""
+    return _candidates(FactorDataset.Kind.FOSSIL_DEFAULT, [market, *zone_parents(market)], datasets)
+
+
 def gwp_set(name: str) -> Gwp:
     """The GWP set ``AR4``, ``AR5`` or ``AR6``. Raises ``LookupError`` when the reference data are not loaded."""
     values = dict(GwpValue.objects.filter(gwp_set=name).values_list("gas", "value"))
