@@ -25,6 +25,8 @@ MAX_MEAN_POWER_W = 100e6
 MILLISECONDS_PER_HOUR = 3_600_000
 # Sources that the portal itself writes: the booked difference between a site's meter and its telemetry.
 RESERVED_PREFIX = "meter/"
+# And the estimates that stand in for a source where an officer filled a gap.
+RESERVED_SUFFIX = " (gap filled)"
 # Beyond this, one unit in the last place of a double is no longer small against half a microwatt-hour.
 EXACT_ABOVE = 1e13
 
@@ -100,7 +102,11 @@ def checked(
         & (given >= 0)
         & (mean_power <= MAX_MEAN_POWER_W)
     )
-    reserved = [code for code, naming in enumerate(namings) if naming[0].startswith(RESERVED_PREFIX)]
+    reserved = [
+        code
+        for code, (name, *_) in enumerate(namings)
+        if name.startswith(RESERVED_PREFIX) or name.endswith(RESERVED_SUFFIX)
+    ]
     if reserved:
         valid &= ~np.isin(naming_codes, reserved)
     everything_valid = bool(valid.all())
@@ -152,6 +158,8 @@ def _name_reserved(
     for i in np.flatnonzero(np.isin(naming_codes, reserved)).tolist() if reserved else ():
         name = namings[int(naming_codes[i])][0]
         expected = f"another name: {RESERVED_PREFIX}… stands for what the portal books from a site's own meter"
+        if name.endswith(RESERVED_SUFFIX):
+            expected = f"another name: …{RESERVED_SUFFIX} stands for estimates that an officer decided on"
         errors.append(RowError(int(index[i]), "source", shown(name), expected))
 
 
