@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from apps.core.admin import ReadOnlyAdmin
-from apps.sites.models import PuePeriod, Site
+from apps.sites.models import PuePeriod, Site, SiteMeasurement
 
 
 @admin.register(Site)
@@ -17,4 +17,11 @@ class SiteAdmin(ReadOnlyAdmin):
 class PuePeriodAdmin(ReadOnlyAdmin):
     list_display = ["site", "start", "end", "pue_ppm", "source"]
     list_filter = ["organisation"]
+    list_select_related = ["site"]
+
+
+@admin.register(SiteMeasurement)
+class SiteMeasurementAdmin(ReadOnlyAdmin):
+    list_display = ["site", "quantity", "meter", "start", "end", "amount", "evidence", "reference"]
+    list_filter = ["organisation", "quantity"]
     list_select_related = ["site"]
