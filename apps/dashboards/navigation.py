@@ -13,10 +13,38 @@ from apps.organisations.roles import may
 # group label, (route, label); a route without an organisation in its path is reversed without one
 GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
     ("", [("overview", "Overview")]),
-    ("Explore", [("teams", "Teams"), ("models", "Models"), ("workloads", "Workloads"), ("sites", "Sites")]),
-    ("Energy", [("instruments", "Instruments"), ("sources", "Sources"), ("estimates", "Estimates")]),
+    (
+        "Explore",
+        [
+            ("teams", "Teams"),
+            ("models", "Models"),
+            ("workloads", "Workloads"),
+            ("sites", "Sites"),
+            ("indicators", "Data-centre indicators"),
+        ],
+    ),
+    (
+        "Energy",
+        [
+            ("meters", "Meters"),
+            ("reconciliation", "Reconciliation"),
+            ("instruments", "Instruments"),
+            ("sources", "Sources"),
+            ("estimates", "Estimates"),
+        ],
+    ),
     ("Disclose", [("periods", "Periods")]),
-    ("Evidence", [("factors", "Factors"), ("factor-adoption", "Adopted factors"), ("methodology", "Methodology"), ("literature", "Literature check"), ("audit-log", "Audit log"), ("ingest-log", "Ingest log")]),
+    (
+        "Evidence",
+        [
+            ("factors", "Factors"),
+            ("factor-adoption", "Adopted factors"),
+            ("methodology", "Methodology"),
+            ("literature", "Literature check"),
+            ("audit-log", "Audit log"),
+            ("ingest-log", "Ingest log"),
+        ],
+    ),
     ("Connect", [("connect", "Connect"), ("api-docs", "API docs")]),
     (
         "Settings",
