@@ -24,7 +24,7 @@ from apps.factors.models import Factor, FactorDataset, GridZone
 from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.procurement.models import Instrument
-from apps.sites.models import ControlClass, PuePeriod, Site
+from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
 from apps.telemetry.models import Estimate, Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
 from tests.disclosures.example import example_snapshot
@@ -37,6 +37,7 @@ class Estate:
     organisation: Organisation
     site: Site
     pue: PuePeriod
+    measurement: SiteMeasurement
     team: Team
     member: Membership
     api_key: ApiKey
@@ -45,6 +46,7 @@ class Estate:
     source: Source
     team_name: TeamName
     receipt: Receipt
+    estimate: Estimate
     instrument: Instrument
     disclosure: Disclosure
     factor: Factor  # published: the same for both
@@ -110,11 +112,32 @@ def build(slug: str, quarter: Quarter) -> Estate:
         market="DE",
     )
     _, prefix, digest = new_key()
+    source = Source.unscoped.create(organisation=organisation, name=f"{slug}/gpu0", site=site)
+    receipt = Receipt.unscoped.create(
+        organisation=organisation,
+        public_id=uuid4(),
+        protocol="samples",
+        received_at=datetime(2026, 7, 1, tzinfo=UTC),
+        accepted=1,
+        duplicates=0,
+        rejected=0,
+        body_digest="0" * 64,
+    )
     return Estate(
         organisation=organisation,
         site=site,
         pue=PuePeriod.unscoped.create(
             organisation=organisation, site=site, start=date(2026, 1, 1), pue_ppm=1_250_000, source="meter"
+        ),
+        measurement=SiteMeasurement.unscoped.create(
+            organisation=organisation,
+            site=site,
+            quantity=SiteMeasurement.Quantity.FACILITY_ENERGY,
+            start=date(2026, 1, 1),
+            end=date(2026, 2, 1),
+            amount=MILLIWATT_HOURS_PER_KWH,
+            evidence=SiteMeasurement.Evidence.METER,
+            reference="reading",
         ),
         team=Team.unscoped.create(organisation=organisation, slug=f"{slug}-team", name=f"{slug} team"),
         member=Membership.unscoped.create(
@@ -125,17 +148,21 @@ def build(slug: str, quarter: Quarter) -> Estate:
         ),
         model=AIModel.unscoped.create(organisation=organisation, slug=f"{slug}-model", name=f"{slug} model"),
         workload=Workload.unscoped.create(organisation=organisation, name=f"{slug} workload"),
-        source=Source.unscoped.create(organisation=organisation, name=f"{slug}/gpu0", site=site),
+        source=source,
         team_name=TeamName.unscoped.create(organisation=organisation, name=f"{slug} unmapped"),
-        receipt=Receipt.unscoped.create(
+        receipt=receipt,
+        estimate=Estimate.unscoped.create(
             organisation=organisation,
-            public_id=uuid4(),
-            protocol="samples",
-            received_at=datetime(2026, 7, 1, tzinfo=UTC),
-            accepted=1,
-            duplicates=0,
-            rejected=0,
-            body_digest="0" * 64,
+            source=source,
+            basis=Estimate.Basis.TOKENS,
+            start=datetime(2026, 7, 1, tzinfo=UTC),
+            end=datetime(2026, 8, 1, tzinfo=UTC),
+            inputs={},
+            profile_source="matrix",
+            working="matrix",
+            energy_microwatt_hours=1,
+            receipt=receipt,
+            created_by="matrix",
         ),
         instrument=Instrument.unscoped.create(
             organisation=organisation,
@@ -175,10 +202,12 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "source_id": lambda estate: estate.source.pk,
     "team_name_id": lambda estate: estate.team_name.pk,
     "receipt_id": lambda estate: estate.receipt.public_id,
+    "estimate_id": lambda estate: estate.estimate.pk,
     "instrument_id": lambda estate: estate.instrument.pk,
     "adoption_id": lambda estate: estate.adoption.pk,
     "dataset_id": lambda estate: estate.own_dataset.pk,
     "public_id": lambda estate: estate.disclosure.public_id,
+    "measurement_id": lambda estate: estate.measurement.pk,
 }
 
 # The same by (route, argument), where one word means different things.
@@ -198,6 +227,9 @@ NOT_OBJECTS: dict[tuple[str, str], Callable[[Estate], Any]] = {
     ("factor-dataset", "edition"): lambda estate: estate.factor.dataset.edition,
     ("methodology-page", "name"): lambda estate: "market-based",
     ("disclosure-create", "label"): lambda estate: estate.disclosure.period.label,
+    ("reconciliation-month", "month"): lambda estate: "2026-01",
+    ("reconciliation-book", "month"): lambda estate: "2026-01",
+    ("reconciliation-withdraw", "month"): lambda estate: "2026-01",
 }
 
 # Routes on which a role that has the capability may still be refused, and by which rule.
