@@ -21,8 +21,9 @@ from apps.accounting.ledger_sql import SCOPES as SCOPES
 from apps.accounting.market_parts import add_market_based
 from apps.accounting.models import LedgerState, LocationRate, MarketRate
 from apps.core.windows import Window, epoch_ms, from_epoch_hour
+from apps.telemetry import gaps
 from apps.telemetry.models import Attribution, DirtyHour, Source
-from apps.telemetry.rules import RESERVED_PREFIX
+from apps.telemetry.rules import RESERVED_PREFIX, is_reserved
 from apps.workloads.models import Kind
 
 SILENT_AFTER = timedelta(hours=24)
@@ -149,13 +150,15 @@ def ledger_extent(organisation_id: int) -> Window | None:
 
 
 def source_coverage(organisation_id: int, window: Window, now: datetime | None = None) -> pd.DataFrame:
-    """How much of the window each source's readings cover, by name; without sources whose jobs ended before it.
+    """How much of the window each source's readings cover, by name.
 
-    Columns: ``source``, ``site`` (code or None), ``first_reading_at``, ``last_reading_at``, ``covered_ms``,
-    ``window_ms`` (the part of the window from the source's first reading until now, or until the last reading of a
-    source that reports nothing but jobs), ``coverage`` (0 to 1), ``silent`` (nothing for 24 hours before the end of
-    the window, or before now, from a source that is expected to go on), ``overlap_ms`` (time that two readings claim;
-    told by the hour, so readings that overlap inside an hour that has a gap as long are not seen).
+    Without sources whose jobs ended before it, and without those that the portal itself writes. Columns: ``source``,
+    ``site`` (code or None), ``first_reading_at``, ``last_reading_at``, ``covered_ms``, ``decided_ms`` (time without
+    readings that an officer decided about, filled or left empty), ``window_ms`` (the part of the window from the
+    source's first reading until now, or until the last reading of a source that reports nothing but jobs),
+    ``coverage`` (0 to 1, by readings and decisions), ``silent`` (nothing for 24 hours before the end of the window, or
+    before now, from a source that is expected to go on), ``overlap_ms`` (time that two readings claim; told by the
+    hour, so readings that overlap inside an hour that has a gap as long are not seen).
     """
     now = now or datetime.now(UTC)
     end = min(window.end, now)
@@ -166,8 +169,11 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
     goes_on = set(
         Attribution.objects.of(organisation_id).exclude(kind__in=JOBS).values_list("source_id", flat=True).distinct()
     )
+    decided = gaps.decided_time(organisation_id, Window(window.start, end)) if window.start < end else {}
     rows = []
     for source in Source.objects.of(organisation_id).select_related("site").order_by("name"):
+        if is_reserved(source.name):
+            continue
         first, last = source.first_reading_at, source.last_reading_at
         ended_at = None if source.pk in goes_on else last
         if ended_at and ended_at <= window.start:
@@ -176,6 +182,8 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
         until = min(end, ended_at) if ended_at else end
         window_ms = max(epoch_ms(until) - epoch_ms(expected), 0)
         once, twice = covered.get(source.pk, (0, 0))
+        settled = decided.get(source.pk)
+        heard = max(last, settled.until) if last and settled else last
         rows.append(
             {
                 "source": source.name,
@@ -183,14 +191,15 @@ def source_coverage(organisation_id: int, window: Window, now: datetime | None =
                 "first_reading_at": first,
                 "last_reading_at": last,
                 "covered_ms": once,
+                "decided_ms": settled.ms if settled else 0,
                 "window_ms": window_ms,
-                "coverage": min(once / window_ms, 1.0) if window_ms else 0.0,
-                "silent": last is None or (not ended_at and last < end - SILENT_AFTER),
+                "coverage": min((once + (settled.ms if settled else 0)) / window_ms, 1.0) if window_ms else 0.0,
+                "silent": heard is None or (not ended_at and heard < end - SILENT_AFTER),
                 "overlap_ms": twice,
             }
         )
-    columns = ["source", "site", "first_reading_at", "last_reading_at", "covered_ms", "window_ms", "coverage"]
-    return pd.DataFrame(rows, columns=[*columns, "silent", "overlap_ms"])
+    columns = ["source", "site", "first_reading_at", "last_reading_at", "covered_ms", "decided_ms", "window_ms"]
+    return pd.DataFrame(rows, columns=[*columns, "coverage", "silent", "overlap_ms"])
 
 
 # --- Inside -------------------------------------------------------------------------------------------------------

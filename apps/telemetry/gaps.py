@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -54,6 +54,13 @@ WHERE organisation_id = %(organisation)s AND start_ms >= %(lookback_ms)s AND sta
   AND source_id = %(source)s AND end_ms > %(first_ms)s
 ORDER BY 1, 2
 """
+
+
+class DecidedTime(NamedTuple):
+    """Time that decisions were recorded for [ms], and the end of the latest."""
+
+    ms: int
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +116,14 @@ def decision(organisation: Organisation, pk: int) -> GapDecision | None:
     return GapDecision.objects.of(organisation).select_related("source").filter(pk=pk).first()
 
 
-def decided_ms(organisation_id: int, window: Window) -> dict[int, int]:
-    """Time of the window [ms] that a decision was recorded for, by the primary key of the source."""
-    found: dict[int, int] = defaultdict(int)
-    rows = decisions(organisation_id, window).values_list("source_id", "start", "end")
-    for source_id, start, end in rows:
-        found[source_id] += epoch_ms(min(end, window.end)) - epoch_ms(max(start, window.start))
-    return dict(found)
+def decided_time(organisation_id: int, window: Window) -> dict[int, DecidedTime]:
+    """What was decided about the window, by the primary key of the source; nothing for sources without a decision."""
+    found: dict[int, DecidedTime] = {}
+    for source_id, start, end in decisions(organisation_id, window).values_list("source_id", "start", "end"):
+        length = epoch_ms(min(end, window.end)) - epoch_ms(max(start, window.start))
+        earlier = found.get(source_id, DecidedTime(0, end))
+        found[source_id] = DecidedTime(earlier.ms + length, max(earlier.until, end))
+    return found
 
 
 def estimate_gap(source: Source, start: datetime, end: datetime) -> GapEstimate:

@@ -102,11 +102,7 @@ def checked(
         & (given >= 0)
         & (mean_power <= MAX_MEAN_POWER_W)
     )
-    reserved = [
-        code
-        for code, (name, *_) in enumerate(namings)
-        if name.startswith(RESERVED_PREFIX) or name.endswith(RESERVED_SUFFIX)
-    ]
+    reserved = [code for code, (name, *_) in enumerate(namings) if is_reserved(name)]
     if reserved:
         valid &= ~np.isin(naming_codes, reserved)
     everything_valid = bool(valid.all())
@@ -145,6 +141,11 @@ def checked(
         energy[by_power] = energy_from_power(power_w[by_power], interval[by_power])
         batch.energy_microwatt_hours = energy
     return batch
+
+
+def is_reserved(source: str) -> bool:
+    """Whether only the portal itself writes readings of a source of this name."""
+    return source.startswith(RESERVED_PREFIX) or source.endswith(RESERVED_SUFFIX)
 
 
 def _name_reserved(

@@ -148,3 +148,37 @@ def test_a_bad_kind_is_answered_with_the_kinds_there_are(get):
     assert error["got"] == "serving"
     assert error["expected"].startswith("one of other, training")
     assert error["expected"].endswith(", or empty")
+
+
+def test_the_csv_of_an_empty_answer_has_its_header_line(get, booked):
+    for asked in ("/api/v1/energy?group_by=team&team=", "/api/v1/emissions?group_by=team&team=&uncertainty=true"):
+        empty = get(asked, Accept="text/csv").content.decode()
+        full = get(asked.replace("&team=", ""), Accept="text/csv").content.decode()
+        assert empty.splitlines() == full.splitlines()[:1]
+    assert get("/api/v1/samples?from=2020-01-01&to=2020-01-02", Accept="text/csv").content.startswith(b"source,start")
+
+
+def test_uncertainty_is_given_when_it_is_asked_for(get, booked):
+    for row in get("/api/v1/emissions?group_by=team").json()["results"]:
+        assert "location_uncertainty" not in row
+    for row in get("/api/v1/emissions?group_by=team&uncertainty=true").json()["results"]:
+        # measured 10 %, PUE stated 5 %, factor of the country 10 %
+        assert row["location_uncertainty"] == row["market_uncertainty"] == pytest.approx(0.15, abs=1e-4)
+    [row] = get("/api/v1/energy?uncertainty=true").json()["results"]
+    assert 0.1118 < row["location_uncertainty"] < 0.15
+    assert get("/api/v1/energy?uncertainty=perhaps", status=400).json()["errors"][0]["pointer"] == "/query/uncertainty"
+
+
+def test_the_uncertainty_of_an_absent_figure_is_null(get, organisation, site):
+    add(attribution_of(organisation, site=site), at(1), at(2), KWH)
+    services.settle(organisation.pk)
+    [row] = get("/api/v1/emissions?uncertainty=true").json()["results"]
+    assert row["location_kg"] is row["location_uncertainty"] is row["market_uncertainty"] is None
+
+
+def test_the_schema_documents_uncertainty(client):
+    operation = client.get("/api/schema/", headers={"Accept": "application/json"}).json()
+    operation = operation["paths"]["/api/v1/emissions/"]["get"]
+    assert "uncertainty" in {parameter["name"] for parameter in operation["parameters"]}
+    row = operation["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["results"]["items"]
+    assert row["properties"]["location_uncertainty"]["nullable"]

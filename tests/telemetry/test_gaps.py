@@ -118,9 +118,9 @@ def test_a_gap_left_empty_stores_nothing_and_counts_as_decided(organisation, sou
     made = decide(source, basis=Basis.LEFT_EMPTY, reason="no job was running")
     assert made.receipt is None
     assert Reading.objects.filter(organisation_id=organisation.pk).count() == 3
-    assert gaps.decided_ms(organisation.pk, Q3) == {source.pk: 4 * 3_600_000}
+    assert gaps.decided_time(organisation.pk, Q3) == {source.pk: (4 * 3_600_000, moment(6))}
     half = Window(moment(4), moment(100))
-    assert gaps.decided_ms(organisation.pk, half) == {source.pk: 2 * 3_600_000}
+    assert gaps.decided_time(organisation.pk, half) == {source.pk: (2 * 3_600_000, moment(6))}
 
 
 def test_a_long_gap_is_stored_in_readings_of_31_days_at_most(organisation, site):
