@@ -47,6 +47,26 @@ class SettingsForm(forms.Form):
         max_value=60,
         help_text="How far an instrument's vintage may lie from the consumption it is claimed for.",
     )
+    market_allocation = forms.ChoiceField(
+        label="Instruments to teams and models",
+        choices=Organisation.MarketAllocation,
+        widget=forms.RadioSelect,
+        help_text="The total of a market and period is the same either way. What an earmarked lot does not use up"
+        " there is shared like all others.",
+    )
+    idle_policy = forms.ChoiceField(
+        label="Idle energy",
+        choices=Organisation.PoolPolicy,
+        widget=forms.RadioSelect,
+        help_text="Energy of the kind idle that names no team.",
+    )
+    difference_policy = forms.ChoiceField(
+        label="Difference to the site's meter",
+        choices=Organisation.PoolPolicy,
+        widget=forms.RadioSelect,
+        help_text="Booked where a meter shows more than telemetry times PUE. No standard prescribes a key; the policy"
+        " is printed with the figures, and with every one of them the parts add up to the meter.",
+    )
 
 
 class KeyForm(forms.Form):

@@ -23,7 +23,14 @@ from apps.organisations.authentication import new_key
 from apps.organisations.mail import send_invitation
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Scope, Team
 
-SETTINGS = ("name", "claim_period", "vintage_window_months")
+SETTINGS = (
+    "name",
+    "claim_period",
+    "vintage_window_months",
+    "market_allocation",
+    "idle_policy",
+    "difference_policy",
+)
 
 
 def save_valid(instance: models.Model) -> None:
@@ -86,16 +93,22 @@ def update_organisation(
     name: str,
     claim_period: str,
     vintage_window_months: int,
+    market_allocation: str,
+    idle_policy: str,
+    difference_policy: str,
 ) -> Organisation:
     """Change the settings. What decides market-based figures makes the accounts look again.
 
-    Raises ``ValidationError``.
+    The allocation policies say who bears what inside the organisation and change no total. Raises ``ValidationError``.
     """
     organisation = Organisation.objects.select_for_update().get(pk=organisation.pk)
     before = {field: getattr(organisation, field) for field in SETTINGS}
     organisation.name = name.strip()
     organisation.claim_period = claim_period
     organisation.vintage_window_months = vintage_window_months
+    organisation.market_allocation = market_allocation
+    organisation.idle_policy = idle_policy
+    organisation.difference_policy = difference_policy
     if not 0 < vintage_window_months <= 60:
         raise ValidationError({"vintage_window_months": "Expected 1 to 60 months."})
     save_valid(organisation)

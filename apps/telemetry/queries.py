@@ -109,6 +109,12 @@ def sources(organisation: Organisation, search: str = "", *, without_site: bool 
     return rows.filter(site__isnull=True) if without_site else rows
 
 
+def devices(organisation: Organisation) -> list[str]:
+    """The devices that sources were assigned to, by name."""
+    named = Source.objects.of(organisation).exclude(device="").order_by("device")
+    return list(named.values_list("device", flat=True).distinct())
+
+
 def source(organisation: Organisation, pk: int) -> Source | None:
     return Source.objects.of(organisation).filter(pk=pk).first()
 

@@ -21,6 +21,7 @@ from apps.telemetry import names
 from apps.telemetry.models import NamingVersion, Receipt, Source, TeamName
 
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=7)
+MOST_PRECEDENCE = 9_999
 
 
 def _mappings_changed(organisation_id: int) -> None:
@@ -55,6 +56,35 @@ def assign_source_site(*, source: Source, site: Site | None, actor: str) -> Sour
         after=state_of(source),
     )
     _mappings_changed(source.organisation_id)
+    return source
+
+
+@transaction.atomic
+def assign_source_device(*, source: Source, device: str, precedence: int, actor: str) -> Source:
+    """Say which physical device a source measures, and its place among the sources that measure it too.
+
+    Of the sources of one device the lowest ``precedence`` (0 to 9,999) is counted, and what the others say of the same
+    time is set aside; with an empty ``device`` the source is counted for itself. Holds for past readings too. Raises
+    ``ValidationError``.
+    """
+    if not 0 <= precedence <= MOST_PRECEDENCE:
+        raise ValidationError({"precedence": f"Expected a number from 0 to {MOST_PRECEDENCE:,}."})
+    before = state_of(source)
+    source.device, source.precedence = device.strip(), precedence
+    source.clean_fields(exclude=[field.name for field in Source._meta.fields if field.name != "device"])
+    after = state_of(source)
+    if after == before:
+        return source
+    source.save(update_fields=["device", "precedence"])
+    record(
+        organisation_id=source.organisation_id,
+        actor=actor,
+        action="source.device_assigned",
+        instance=source,
+        before=before,
+        after=after,
+    )
+    announce_inputs_changed(source.organisation_id)
     return source
 
 

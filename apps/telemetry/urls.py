@@ -9,5 +9,6 @@ urlpatterns = [
     path("ingest/<uuid:receipt_id>/", views.receipt, name="receipt"),
     path("sources/", views.sources, name="sources"),
     path("sources/<int:source_id>/site/", views.assign_site, name="source-site"),
+    path("sources/<int:source_id>/device/", views.assign_device, name="source-device"),
     path("sources/names/<int:team_name_id>/", views.map_team_name, name="team-name"),
 ]

@@ -6,12 +6,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.organisations.pages import PageRequest, actor_of, requires
+from apps.organisations.pages import PageRequest, actor_of, first_error, requires
 from apps.organisations.roles import Capability
 from apps.telemetry import queries, services
 
@@ -51,6 +52,8 @@ def sources(request: PageRequest) -> HttpResponse:
         "sites": queries.sites(request.organisation),
         "teams": queries.teams(request.organisation),
         "team_names": queries.team_names(request.organisation),
+        "devices": queries.devices(request.organisation),
+        "most_precedence": services.MOST_PRECEDENCE,
     }
     return render(request, "telemetry/sources.html", context)
 
@@ -67,6 +70,30 @@ def assign_site(request: PageRequest, source_id: int) -> HttpResponse:
     services.assign_source_site(source=source, site=site, actor=actor_of(request))
     where = f"stands at {site.name}" if site else "stands at no site"
     messages.success(request, f"{source.name} {where}. Figures follow within a minute.")
+    return redirect("sources", request.organisation.slug)
+
+
+@requires(Capability.MANAGE_INVENTORY)
+@require_POST
+def assign_device(request: PageRequest, source_id: int) -> HttpResponse:
+    """Say which device a source measures, and in what order its sources are counted."""
+    source = queries.source(request.organisation, source_id)
+    if source is None:
+        raise Http404("No such source.")
+    precedence = request.POST.get("precedence", "")
+    try:
+        services.assign_source_device(
+            source=source,
+            device=request.POST.get("device", ""),
+            # What is no whole number is refused with the same words as one out of range.
+            precedence=int(precedence) if precedence.isascii() and precedence.isdigit() else -1,
+            actor=actor_of(request),
+        )
+    except ValidationError as error:
+        messages.error(request, f"{source.name}: {first_error(error)}")
+    else:
+        what = f"measures {source.device}, precedence {source.precedence}" if source.device else "is counted for itself"
+        messages.success(request, f"{source.name} {what}. Figures follow within a minute.")
     return redirect("sources", request.organisation.slug)
 
 

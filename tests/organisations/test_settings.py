@@ -127,6 +127,9 @@ def test_settings_that_change_figures_make_the_accounts_look_again(
         "name": "Acme AI",
         "claim_period": "year",
         "vintage_window_months": "12",
+        "market_allocation": "earmarked",
+        "idle_policy": "by_energy",
+        "difference_policy": "by_accelerator_hours",
     }
     try:
         with django_capture_on_commit_callbacks(execute=True):
@@ -138,6 +141,21 @@ def test_settings_that_change_figures_make_the_accounts_look_again(
     event = AuditEvent.objects.get(action="organisation.updated")
     assert (event.before or {})["claim_period"] == "quarter"
     assert (event.after or {})["claim_period"] == "year"
+    policies = ("market_allocation", "idle_policy", "difference_policy")
+    assert [(event.before or {})[name] for name in policies] == ["pro_rata", "unallocated", "unallocated"]
+    assert [(event.after or {})[name] for name in policies] == ["earmarked", "by_energy", "by_accelerator_hours"]
+    organisation.refresh_from_db()
+    assert organisation.idle_policy == "by_energy"
+
+
+def test_a_policy_that_there_is_not_is_told_and_changes_nothing(
+    sign_in: Callable, client: Client, organisation: Organisation
+) -> None:
+    sign_in(Role.ADMIN)
+    chosen = {"name": "Acme AI", "claim_period": "quarter", "vintage_window_months": "12", "idle_policy": "by_luck"}
+    answer = client.post("/o/acme/settings/", chosen)
+    assert b"by_luck is not one of the available choices" in answer.content
+    assert not AuditEvent.objects.exists()
 
 
 def test_the_switcher_offers_a_persons_own_organisations_only(
