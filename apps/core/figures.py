@@ -136,6 +136,8 @@ def signed_percent(ratio: Any) -> str:
     if is_absent(ratio):
         return DASH
     value = Decimal(int(ratio.numerator)) / Decimal(int(ratio.denominator)) * 100
+    if value and abs(value) < Decimal("0.005"):
+        return f"< 0.01{NARROW}%"
     sign = "+" if value > 0 else ""
     return f"{sign}{number(value, 1 if abs(value) >= 10 else 2)}{NARROW}%"
 

@@ -77,6 +77,11 @@ class AdoptionRow:
     def waits(self) -> bool:
         return not self.adoptions
 
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether it is in use for all days, so that there are no others to adopt it for."""
+        return any(row.start is None and row.end is None for row in self.adoptions)
+
 
 def adoption_rows(organisation: Organisation) -> list[AdoptionRow]:
     """Every dataset that the organisation may adopt, those that wait for a decision first, then by kind and name."""
