@@ -110,6 +110,7 @@ def test_without_idle_power_it_is_tdp_times_utilisation_and_says_so(
         ({"utilisation": -0.1}, "utilisation", "share from 0 to 1"),
         ({"accelerators": 0}, "accelerators", "Expected 1 to"),
         ({"accelerator_hours": HOURS + 1}, "accelerator_hours", "at most 15,936"),
+        ({"accelerator_hours": 100}, "accelerator_hours", "at least 1,992"),
         ({"end": "2026-05-10"}, "end", "after the start"),
         ({"end": "2126-01-01"}, "end", "that is over"),
         ({"site": "atlantis"}, "site", "code of a site"),
@@ -133,6 +134,20 @@ def test_what_cannot_be_worked_out_is_named_and_nothing_is_stored(
     assert words in problem["errors"][0]["expected"]
     assert not Estimate.objects.of(organisation).exists()
     assert not Reading.objects.filter(organisation_id=organisation.pk).exists()
+
+
+def test_accelerator_hours_stand_in_for_their_number(
+    send: Callable[..., tuple[int, dict]], organisation: Organisation, site: Site, profiles: InferenceProfile
+) -> None:
+    body = {name: value for name, value in TRAINING.items() if name != "accelerators"}
+    assert send(body)[1]["errors"][0]["pointer"] == "/accelerators"
+    status, made = send({**body, "accelerator_hours": 10_000})
+    assert status == 201
+    assert made["working"].startswith("10,000 h × (55 W")
+    services.settle(organisation.pk)
+    total = ledger_total(LedgerQuery(organisation.pk, YEAR))
+    assert total["it_energy_milliwatt_hours"] == pytest.approx(10_000 * 331 * 1000, rel=1e-6)  # rounded by the hour
+    assert total["accelerator_ms"] == 5 * 83 * 86_400_000  # 5.02 on the mean
 
 
 def test_an_overlap_is_refused_with_the_one_in_the_way(

@@ -85,7 +85,7 @@ class AcceleratorHoursForm(EstimateForm):
     hardware = forms.ChoiceField(label="Hardware profile", help_text="Those that publish a TDP.")
     accelerators = _number("Accelerators", "How many ran the whole time.", least=1)
     accelerator_hours = _number(
-        "Accelerator-hours", "In place of the number, or less where they did not run all the time.", whole=False
+        "Accelerator-hours", "In place of the number. The readings then state the mean number, whole.", whole=False
     )
     utilisation_percent = _number(
         "Utilisation in per cent", "Mean share of the range between idle power and TDP.", required=True, whole=False

@@ -29,6 +29,7 @@ from apps.accounting.engine.estimation import (
     text_of,
 )
 from apps.audit.services import record, state_of
+from apps.core.units import round_half_up
 from apps.core.windows import HOUR_MS, epoch_ms
 from apps.organisations.authentication import KeyPrincipal
 from apps.organisations.models import Organisation
@@ -240,7 +241,7 @@ def _by_accelerator_hours(said: Request) -> Outcome:
     numbers = {
         "hardware": profile.code,
         "accelerator_hours": text_of(hours).replace(",", ""),
-        "accelerators": said.accelerators,
+        "accelerators": accelerators,
         "utilisation": text_of(said.utilisation),
         "tdp_w": text_of(profile.tdp_w).replace(",", ""),
         "idle_w": None if profile.idle_w is None else text_of(profile.idle_w).replace(",", ""),
@@ -249,8 +250,8 @@ def _by_accelerator_hours(said: Request) -> Outcome:
     return _outcome(said, worked, numbers, _source_of(profile), boundary, profile.code, accelerators)
 
 
-def _accelerator_hours(said: Request) -> tuple[Fraction, int | None]:
-    """Accelerator-hours, and how many accelerators ran the whole time where that is known."""
+def _accelerator_hours(said: Request) -> tuple[Fraction, int]:
+    """Accelerator-hours, and the whole number of accelerators that the readings state: the mean of the time."""
     if said.accelerators is not None and not 1 <= said.accelerators <= MOST_ACCELERATORS:
         raise ValidationError({"accelerators": f"Expected 1 to {MOST_ACCELERATORS:,}, got {said.accelerators:,}."})
     whole = None if said.accelerators is None else said.accelerators * _hours(said)
@@ -259,10 +260,15 @@ def _accelerator_hours(said: Request) -> tuple[Fraction, int | None]:
             raise ValidationError(
                 {"accelerators": "Expected the number of accelerators, or the accelerator-hours in its place."}
             )
-        return whole, said.accelerators
-    hours = Fraction(said.accelerator_hours)
-    if hours < 0:
-        raise ValidationError({"accelerator_hours": f"Expected 0 or more, got {said.accelerator_hours}."})
+        return whole, said.accelerators or 1
+    hours, least = Fraction(said.accelerator_hours), _hours(said)
+    if hours < least:
+        raise ValidationError(
+            {
+                "accelerator_hours": f"Expected at least {text_of(least)}, one accelerator over the whole time, got"
+                f" {text_of(hours)}. Choose the time in which they ran."
+            }
+        )
     if whole is not None and hours > whole:
         raise ValidationError(
             {
@@ -270,7 +276,7 @@ def _accelerator_hours(said: Request) -> tuple[Fraction, int | None]:
                 f" {text_of(_hours(said))} hours; got {text_of(hours)}."
             }
         )
-    return hours, said.accelerators if hours == whole else None
+    return hours, round_half_up(hours / least)
 
 
 def _by_tokens(said: Request) -> Outcome:
