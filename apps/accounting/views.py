@@ -1,6 +1,6 @@
-"""Pages of what stands behind the figures: instruments and what became of them, factors and where they are used.
+"""Pages of what stands behind the figures: factors and where they are used.
 
-They are pages of the accounts and not of ``procurement`` or ``factors``: only this room sees both sides.
+They are pages of the accounts and not of ``factors``: only this room sees both sides.
 """
 
 from __future__ import annotations
@@ -13,24 +13,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.accounting import evidence
-from apps.accounting.engine.market import CRITERIA
 from apps.factors import queries as factor_queries
-from apps.factors.models import FactorDataset
+from apps.factors.models import HOURLY_KINDS, FactorDataset
 from apps.organisations.pages import PageRequest, requires
 from apps.organisations.roles import Capability, may
 
 FACTORS_PER_PAGE = 100
-
-
-@requires(Capability.READ)
-@require_GET
-def instruments(request: PageRequest) -> HttpResponse:
-    context = {
-        "rows": evidence.instrument_rows(request.organisation),
-        "criteria": CRITERIA,
-        "may_manage": may(request.membership.role, Capability.MANAGE_INVENTORY),
-    }
-    return render(request, "accounting/instruments.html", context)
 
 
 @requires(Capability.READ)
@@ -48,6 +36,7 @@ def factors(request: PageRequest) -> HttpResponse:
         )
         if zones
         else None,
+        "may_manage": may(request.membership.role, Capability.MANAGE_INVENTORY),
         "datasets": factor_queries.dataset_rows(request.organisation.pk),
         "location": evidence.location_factors_in_use(request.organisation),
         "residual": evidence.residual_factors_in_use(request.organisation),
@@ -64,6 +53,8 @@ def factor_dataset(request: PageRequest, slug: str, edition: str) -> HttpRespons
     rows = dataset.factors.select_related("zone").order_by("zone", "-data_year")
     context = {
         "dataset": dataset,
+        "extent": factor_queries.extent_of(dataset),
+        "is_hourly": dataset.kind in HOURLY_KINDS,
         "newer": factor_queries.superseded_by(dataset, request.organisation.pk),
         "is_life_cycle": dataset.boundary == FactorDataset.Boundary.LIFE_CYCLE,
         "page": Paginator(rows, FACTORS_PER_PAGE).get_page(request.GET.get("page")),
