@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("apps.accounting.indicators.urls")),
     path("", include("apps.accounting.instruments.urls")),
     path("factors/", views.factors, name="factors"),
+    path("", include("apps.accounting.imports.urls")),
     path("", include("apps.accounting.adoption.urls")),
     path("", include("apps.accounting.literature.urls")),
     path("", include("apps.accounting.methodology.urls")),
