@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     # A lost message loses nothing: what is pending stands in tables, and these look there.
     "sweep-dirty-hours": {"task": "accounting.sweep", "schedule": 60.0},
     "sweep-disclosure-renderings": {"task": "disclosures.sweep", "schedule": 60.0},
+    "sweep-factor-imports": {"task": "accounting.sweep_factor_imports", "schedule": 60.0},
     "expire-old-records": {
         "task": "telemetry.expire",
         "schedule": crontab(hour=3, minute=17),
