@@ -16,14 +16,14 @@ from uuid import uuid4
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from apps.accounting.models import FactorAdoption
+from apps.accounting.models import FactorAdoption, FactorImport
 from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.core.windows import Quarter
 from apps.disclosures.models import Disclosure, ReportingPeriod
 from apps.factors.models import Factor, FactorDataset, GridZone
 from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
-from apps.procurement.models import Instrument
+from apps.procurement.models import Instrument, StandardSupply
 from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
 from apps.telemetry.models import Estimate, Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
@@ -48,10 +48,12 @@ class Estate:
     receipt: Receipt
     estimate: Estimate
     instrument: Instrument
+    standard_supply: StandardSupply
     disclosure: Disclosure
     factor: Factor  # published: the same for both
     adoption: FactorAdoption
     own_dataset: FactorDataset
+    factor_import: FactorImport
 
 
 def person(email: str) -> Person:
@@ -176,10 +178,22 @@ def build(slug: str, quarter: Quarter) -> Estate:
             evidence=stored("instruments/access-matrix.pdf"),
             evidence_name="statement.pdf",
         ),
+        standard_supply=StandardSupply.unscoped.create(
+            organisation=organisation,
+            market="DE",
+            start=quarter.first_day,
+            end=quarter.next().first_day,
+            share_ppm=100_000,
+            co2e_kg_per_mwh=0,
+            source="supplier",
+        ),
         disclosure=ready_disclosure(organisation, quarter),
         factor=published_factor(),
         adoption=FactorAdoption.unscoped.create(
             organisation=organisation, dataset=published_factor().dataset, adopted_by="somebody"
+        ),
+        factor_import=FactorImport.unscoped.create(
+            organisation=organisation, file_name=f"{slug}.csv", file_digest="0" * 64, requested_by="somebody"
         ),
         own_dataset=FactorDataset.objects.create(
             organisation=organisation,
@@ -203,8 +217,10 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "team_name_id": lambda estate: estate.team_name.pk,
     "receipt_id": lambda estate: estate.receipt.public_id,
     "estimate_id": lambda estate: estate.estimate.pk,
+    "supply_id": lambda estate: estate.standard_supply.pk,
     "instrument_id": lambda estate: estate.instrument.pk,
     "adoption_id": lambda estate: estate.adoption.pk,
+    "import_id": lambda estate: estate.factor_import.public_id,
     "dataset_id": lambda estate: estate.own_dataset.pk,
     "public_id": lambda estate: estate.disclosure.public_id,
     "measurement_id": lambda estate: estate.measurement.pk,
