@@ -6,8 +6,9 @@ Each function is one transaction with its audit event inside. What a user can me
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.apps import apps
@@ -123,6 +124,35 @@ def update_organisation(
             after=after,
         )
         announce_inputs_changed(organisation.pk)
+    return organisation
+
+
+@transaction.atomic
+def set_uncertainties(
+    *, organisation: Organisation, values: Mapping[str, Mapping[str, Any]], actor: str
+) -> Organisation:
+    """Put the organisation's own relative uncertainties in place of the defaults; the others keep these.
+
+    ``values``: ``{"ppm": whole number, "basis": what it rests on}`` by name. The accounts know the names and check
+    them. Figures do not change, their intervals do. Raises ``ValidationError`` for a value without a basis.
+    """
+    organisation = Organisation.objects.select_for_update().get(pk=organisation.pk)
+    before = organisation.uncertainty_ppm
+    own = {name: {"ppm": int(each["ppm"]), "basis": str(each["basis"]).strip()} for name, each in values.items()}
+    if bare := [name for name, each in own.items() if not each["basis"]]:
+        raise ValidationError(dict.fromkeys(bare, "Expected what the value rests on."))
+    if own == before:
+        return organisation
+    organisation.uncertainty_ppm = own
+    organisation.save(update_fields=["uncertainty_ppm"])
+    record(
+        organisation_id=organisation.pk,
+        actor=actor,
+        action="organisation.uncertainties_set",
+        instance=organisation,
+        before={"uncertainty_ppm": before},
+        after={"uncertainty_ppm": own},
+    )
     return organisation
 
 

@@ -186,7 +186,9 @@ def test_the_organisations_own_values_are_used(organisation, site, publish, pue)
     publish("DE", "400")
     add(attribution_of(organisation, site=site), at(1), at(2), 8 * KWH)
     services.settle(organisation.pk)
-    organisation.uncertainty_ppm = {"activity_measured": 0, "pue_stated": 0}
+    organisation.uncertainty_ppm = {
+        name: {"ppm": 0, "basis": "calibrated"} for name in ("activity_measured", "pue_stated")
+    }
     organisation.save()
     assert only(intervals(query(organisation)))["location_uncertainty"] == pytest.approx(0.1, abs=1e-6)
 

@@ -42,22 +42,47 @@ def intervals(query: LedgerQuery, figures: pd.DataFrame | None = None) -> pd.Dat
     """
     if figures is None:
         figures = ledger_frame(replace(query, work=False))
-    columns = group_columns(query)
-    positions = {key: position for position, key in enumerate(_keys(figures, columns))}
-    parts = composition(query)
-    parts["group"] = [positions.get(key, -1) for key in _keys(parts, columns)]
-    rates = market_rates(query.organisation_id, query.window) if query.scope in ("2", "all") else []
-    values = uncertainty.table(uncertainties_of(query.organisation_id))
-    shares = _Shares(_with_causes(parts[parts["group"] >= 0], values, rates), rates, values)
-    halves = {name: shares.halves(name, _whole(figures[column])) for name, column in FIGURES.items()}
-    return _frame(figures, columns, halves)
+    return Composed(query).intervals(figures, group_columns(query))
 
 
-def uncertainties_of(organisation: Organisation | int) -> dict[str, int]:
-    """The organisation's own values [ppm] by name; empty where it keeps the defaults."""
+class Composed:
+    """The composition of a query's figures, read once, for intervals by any of its dimensions."""
+
+    def __init__(self, query: LedgerQuery) -> None:
+        self.parts = composition(query)
+        self._rates = market_rates(query.organisation_id, query.window) if query.scope in ("2", "all") else []
+        self._values = uncertainty.table({name: own.ppm for name, own in own_values(query.organisation_id).items()})
+
+    def intervals(self, figures: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """As :func:`intervals`, of figures that are told apart by ``columns``."""
+        shares = self._shares(figures, columns)
+        halves = {name: shares.halves(name, _whole(figures[column])) for name, column in FIGURES.items()}
+        return _frame(figures, columns, halves)
+
+    def drivers(self, figures: pd.DataFrame, columns: Sequence[str], name: str) -> list[dict[str, float]]:
+        """For each figure the parts of the squared half-width by kind of cause; together they are 1."""
+        return self._shares(figures, columns).drivers(name, len(figures))
+
+    def _shares(self, figures: pd.DataFrame, columns: Sequence[str]) -> _Shares:
+        positions = {key: position for position, key in enumerate(_keys(figures, columns))}
+        group = pd.Series([positions.get(key, -1) for key in _keys(self.parts, columns)], dtype="int64")
+        parts = self.parts.assign(group=group)
+        return _Shares(_with_causes(parts[group >= 0], self._values, self._rates), self._rates, self._values)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnValue:
+    """A relative uncertainty [ppm] that an organisation put in place of a default, and what it rests on."""
+
+    ppm: int
+    basis: str
+
+
+def own_values(organisation: Organisation | int) -> dict[str, OwnValue]:
+    """The organisation's own values by name; empty where it keeps the defaults."""
     key = organisation if isinstance(organisation, int) else organisation.pk
-    own: dict[str, int] | None = Organisation.objects.filter(pk=key).values_list("uncertainty_ppm", flat=True).first()
-    return dict(own or {})
+    stored = Organisation.objects.filter(pk=key).values_list("uncertainty_ppm", flat=True).first()
+    return {name: OwnValue(int(each["ppm"]), str(each["basis"])) for name, each in (stored or {}).items()}
 
 
 # --- Inside -------------------------------------------------------------------------------------------------------
@@ -132,7 +157,6 @@ class _Shares:
         self._instrument_ppm = values[uncertainty.FACTOR_INSTRUMENT]
         self._fallback_ppm = [_fallback_ppm(rate, values) for rate in rates]
         self._sums: dict[int, list[_Sum]] = {}
-        self._located: dict[int, int] = {}
         for kind, (key, ppm) in _CAUSES.items():
             for group, summed in self._by_cause(parts, kind, key, ppm):
                 self._sums.setdefault(group, []).append(summed)
@@ -166,6 +190,20 @@ class _Shares:
                 )
             )
         return halves
+
+    def drivers(self, name: str, groups: int) -> list[dict[str, float]]:
+        """The squared half-width of each group by kind of cause, as shares of the whole."""
+        parts_of = {"energy": self._energy, "location": self._location, "market": self._market}[name]
+        found = []
+        for group in range(groups):
+            contributions, _ = parts_of(self._sums.get(group, []))
+            by_kind: dict[str, list[Contribution]] = {}
+            for each in contributions:
+                by_kind.setdefault(each.cause.kind, []).append(each)
+            squares = {kind: uncertainty.half_width(rows) ** 2 for kind, rows in by_kind.items()}
+            whole = sum(squares.values())
+            found.append({kind: square / whole for kind, square in squares.items()} if whole else {})
+        return found
 
     def _energy(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
         found = [Contribution(each.cause, each.energy, each.ppm) for each in sums if each.cause.kind != "factor"]
