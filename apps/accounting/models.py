@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from apps.accounting.hourly.models import HourlyRun as HourlyRun
 from apps.core.tenancy import OrganisationOwned
 from apps.factors.models import Factor, FactorDataset
 from apps.organisations.models import Organisation, Team

@@ -5,6 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.accounting import services
+from apps.accounting.hourly.tasks import hourly as hourly
+from apps.accounting.imports import tasks as imports  # noqa: F401  Celery looks for tasks in this module alone
 
 
 @shared_task(name="accounting.settle")

@@ -176,10 +176,14 @@ def cfe_score(load: Int64Array, carbon_free: Int64Array) -> tuple[Fraction | Non
     return (Fraction(_exact_sum(carbon_free[known]), part) if part else None), share
 
 
-def flat_profile(energy: int, hours: int) -> Int64Array:
-    """A volume [mWh] spread evenly over hours, adding up to it exactly: the last resort of [1] criterion 4."""
-    bounds = np.array([energy * hour // hours for hour in range(hours + 1)], dtype=np.int64)
-    return np.diff(bounds)
+def flat_profile(energy: int, hours: int, first: int, end: int) -> Int64Array:
+    """The hours ``[first, end)`` of a volume [mWh] spread evenly over ``hours``: the last resort of [1] criterion 4.
+
+    Hours before 0 or from ``hours`` on hold nothing; all hours together hold the volume exactly.
+    """
+    bound = np.clip(np.arange(first, end + 1, dtype=np.int64), 0, hours)
+    upto = energy // hours * bound + energy % hours * bound // hours
+    return upto[1:] - upto[:-1]
 
 
 def draft_criteria(
