@@ -215,3 +215,33 @@ class EvidenceForm(forms.Form):
         help_text="PDF, PNG, JPEG, CSV or XLSX, up to 20 MiB: the registry's retirement statement, the contract, the"
         " supplier's attestation.",
     )
+
+
+class StandardSupplyForm(forms.Form):
+    market = forms.CharField(label="Market", max_length=20, widget=_listed("markets"))
+    start = _date(label="From", help_text="First day.")
+    end = _date(label="Until", help_text="First day after it.")
+    share_percent = forms.DecimalField(
+        label="Share of the consumption in %",
+        min_value=0,
+        max_value=100,
+        max_digits=7,
+        decimal_places=4,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+        help_text="What the supplier or registry states as your share, never more than that.",
+    )
+    co2e_kg_per_mwh = forms.DecimalField(
+        label="Emission rate in kg CO2e per MWh",
+        min_value=0,
+        max_digits=14,
+        decimal_places=6,
+        initial=0,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+    source = forms.CharField(label="Source", max_length=200, help_text="The supplier's statement or the registry.")
+
+    def values(self) -> dict[str, Any]:
+        """The cleaned data as the services take them: the share in parts per million."""
+        data = dict(self.cleaned_data)
+        data["share_ppm"] = int(data.pop("share_percent") * 10_000)
+        return data

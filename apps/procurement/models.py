@@ -174,3 +174,11 @@ class StandardSupply(OrganisationOwned):
             ),
             models.CheckConstraint(condition=Q(end__gt=F("start")), name="standard_supply_end_after_start"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.market} from {self.start}"
+
+    @property
+    def share(self) -> float:
+        """As a fraction of the consumption."""
+        return self.share_ppm / 1_000_000

@@ -1,4 +1,4 @@
-"""The pages that keep instruments: add, edit, delete. No rules. Their list with outcomes is a page of the accounts."""
+"""The pages that keep instruments and standard supply. No rules. Their list with outcomes is a page of the accounts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.organisations.pages import PageRequest, actor_of, first_error, report_errors, requires
-from apps.organisations.roles import Capability
+from apps.organisations.roles import Capability, may
 from apps.procurement import checks, queries, services
 from apps.procurement.evidence import content_type
 from apps.procurement.forms import (
@@ -21,6 +21,7 @@ from apps.procurement.forms import (
     EvidenceForm,
     InstrumentForm,
     NewInstrumentForm,
+    StandardSupplyForm,
 )
 from apps.procurement.models import Instrument
 from apps.sites.queries import market_suggestions
@@ -137,6 +138,44 @@ def delete(request: PageRequest, instrument_id: int) -> HttpResponse:
         return redirect("instrument-edit", request.organisation.slug, instrument.pk)
     messages.success(request, f"{instrument.reference} deleted.")
     return redirect("instruments", request.organisation.slug)
+
+
+@requires(Capability.READ)
+@require_http_methods(["GET", "POST"])
+def standard_supply(request: PageRequest) -> HttpResponse:
+    """What is stated of standard supply, and for who may, a form to state more."""
+    may_manage = may(request.membership.role, Capability.MANAGE_INVENTORY)
+    if request.method == "POST" and not may_manage:
+        raise PermissionDenied(f"Your role may not {Capability.MANAGE_INVENTORY.value}.")
+    form = StandardSupplyForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            row = services.add_standard_supply(
+                organisation=request.organisation, actor=actor_of(request), **form.values()
+            )
+        except ValidationError as error:
+            report_errors(form, error, {"share_ppm": "share_percent"})
+        else:
+            messages.success(request, f"Standard supply of {row.market} from {row.start} to {row.end} added.")
+            return redirect("standard-supply", request.organisation.slug)
+    context = {
+        "form": form,
+        "rows": queries.standard_supply(request.organisation),
+        "markets": market_suggestions(request.organisation),
+        "may_manage": may_manage,
+    }
+    return render(request, "procurement/standard_supply.html", context)
+
+
+@requires(Capability.MANAGE_INVENTORY)
+@require_POST
+def remove_standard_supply(request: PageRequest, supply_id: int) -> HttpResponse:
+    row = queries.standard_supply_row(request.organisation, supply_id)
+    if row is None:
+        raise Http404("No such statement.")
+    services.remove_standard_supply(row=row, actor=actor_of(request))
+    messages.success(request, f"Standard supply of {row.market} from {row.start} to {row.end} removed.")
+    return redirect("standard-supply", request.organisation.slug)
 
 
 def _edit_page(

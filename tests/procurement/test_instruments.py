@@ -185,7 +185,7 @@ def test_an_officer_adds_a_lot_and_sees_how_it_stands(
     assert answer.redirect_chain == [(f"/o/{organisation.slug}/instruments/", 302)]
     page = answer.content.decode()
     assert "GO-2026-Q1" in page
-    assert "meets all five" in page
+    assert "meets every criterion" in page
     assert Instrument.objects.of(organisation).get().volume_milliwatt_hours == 120_500_000_000
     assert Instrument.objects.of(organisation).get().market == "DE"
 
