@@ -18,7 +18,8 @@ MOST_NOTE = 300
 
 
 def _date(**options: Any) -> forms.DateField:
-    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+    # The format that browsers take for the value of a date field, whatever the language of the page.
+    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **options)
 
 
 def _number(**options: Any) -> forms.CharField:
