@@ -12,6 +12,8 @@ urlpatterns = [
     re_path(r"^status/?$", api.StatusView.as_view(), name="api-status"),
     re_path(r"^indicators/?$", IndicatorsView.as_view(), name="api-indicators"),
     re_path(r"^reconciliation/?$", ReconciliationView.as_view(), name="api-reconciliation"),
+    path("", include("apps.accounting.hourly.api_urls")),
     path("", include("apps.accounting.calculations.api_urls")),
     path("", include("apps.accounting.estimates.api_urls")),
+    path("", include("apps.accounting.work.api_urls")),
 ]

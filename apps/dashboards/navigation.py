@@ -29,6 +29,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("meters", "Meters"),
             ("reconciliation", "Reconciliation"),
             ("instruments", "Instruments"),
+            ("hourly-matching", "Hourly matching"),
             ("sources", "Sources"),
             ("estimates", "Estimates"),
         ],

@@ -44,6 +44,7 @@ from apps.accounting.hourly.inputs import (
 )
 from apps.accounting.hourly.models import HourlyRun
 from apps.accounting.market import Period, claim_period
+from apps.accounting.queries import ledger_extent
 from apps.core.units import Int64Array
 from apps.core.windows import Window, epoch_hour, midnight
 from apps.organisations.models import Organisation
@@ -80,9 +81,14 @@ def bring_up_to_date(organisation: Organisation, window: Window) -> bool:
     """Work out the hours of a window's claim periods where they are out of date. False: a worker will.
 
     A worker is asked where there are more than :data:`INLINE_CELLS` to do; the hours stored before stay until then.
+    Claim periods without any hour in the ledger have nothing to work out.
     """
+    extent = ledger_extent(organisation.pk)
+    if extent is None or window.end <= extent.start or extent.end <= window.start:
+        return True
     current = True
-    for period in claim_periods(organisation, window):
+    settled = Window(max(window.start, extent.start), min(window.end, extent.end))
+    for period in claim_periods(organisation, settled):
         run = HourlyRun.objects.of(organisation).filter(period_start=period[0]).first()
         if run and run.digest == digest_of(organisation, period):
             continue
