@@ -55,7 +55,7 @@ def _check_facts(table: Table) -> None:
 def _check_rows(table: FactorTable, zones: Collection[str], known: Mapping[str, Decimal], this_year: int) -> None:
     first_row: dict[tuple[str, int], int] = {}
     judged: list[Decimal] = []
-    largest: tuple[Decimal, int] = (Decimal(-1), 0)
+    largest: tuple[Decimal, int, str] = (Decimal(-1), 0, "")
     for i, (row, zone, year, sheet) in enumerate(zip(table.rows, table.zones, table.years, table.sheets, strict=True)):
         if zone not in zones:
             table.fault(row, "zone", zone, ZONES_EXPECTED, sheet)
@@ -65,21 +65,20 @@ def _check_rows(table: FactorTable, zones: Collection[str], known: Mapping[str, 
             table.fault(row, "zone", f"{zone} {year}", f"once; it stands in row {before}", sheet)
         for name in QUANTITIES:
             value = table.values[name][i]
-            column = table.columns.get(name, f"{name}_kg_per_mwh")
+            column = table.column_of(name, sheet)
             if value is None:
                 continue
             if expected := plausibility.explain(value):
                 table.fault(row, column, f"{value:f}", expected, sheet)
             elif name in HEADLINE and table.facts["kind"] in ("location", "residual", "supplier", "fossil_default"):
                 judged.append(value)
-                largest = max(largest, (value, row))
+                largest = max(largest, (value, row, column))
                 if plausibility.looks_like_kg_per_kwh(value, known.get(zone)):
                     expected = f"kg/MWh (equal to g/kWh): {known[zone]:f} is held for {zone}; it looks like kg/kWh"
                     table.fault(row, column, f"{value:f}", expected, sheet)
     if plausibility.table_looks_like_kg_per_kwh(judged):
         expected = "kg/MWh (equal to g/kWh); the largest factor of the file is so small that it looks like kg/kWh"
-        column = table.columns.get("co2e") or table.columns.get("co2", "co2e_kg_per_mwh")
-        table.fault(largest[1], column, f"{largest[0]:f}", expected)
+        table.fault(largest[1], largest[2], f"{largest[0]:f}", expected)
 
 
 def _check_hours(table: HourlyTable, zones: Collection[str]) -> None:

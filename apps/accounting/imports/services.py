@@ -250,7 +250,7 @@ class _Job:
 
 def _outcome(table: Table, comparison: Comparison | None) -> dict[str, Any]:
     """A dataset of the file and what it changes, as it is kept for the review."""
-    kept: dict[str, Any] = {"facts": table.facts, "rows": len(table), "digest": table.digest if table.facts else ""}
+    kept: dict[str, Any] = {"facts": table.facts, "rows": len(table), "digest": "" if table.faults else table.digest}
     if comparison is not None:
         kept["comparison"] = {
             "previous": comparison.previous,

@@ -121,7 +121,7 @@ def read(book: Book, given: Given, progress: Progress) -> list[FactorTable]:
     if year_column is None and year is None:
         table.fault(at, "Year", "no such column", "a column of years, or the data year given with the file")
         return [table]
-    table.columns["co2"] = names[co2]
+    table.columns[sheet, "co2"] = names[co2]
     for row, cells in book.rows(sheet):
         if row > at:
             _read_row(table, row, cells, coded, co2, unit, year_column, year, given)
@@ -203,6 +203,6 @@ def _read_row(
     if number is not None and number != 0:
         table.add(row, zone, year, {"co2": (number * unit).normalize() + 0}, period=period, quality="published")
     elif number is None and re.search(r"\d", words):
-        table.fault(row, table.columns["co2"], words, "a number with a decimal point, or nothing")
+        table.fault(row, table.column_of("co2", table.sheet), words, "a number with a decimal point, or nothing")
     else:
         table.add(row, zone, year, {}, period=period, note="full disclosure: no residual mix exists")

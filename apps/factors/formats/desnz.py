@@ -147,7 +147,7 @@ def _part(
         "gwp_set": "AR5" if year >= 2023 else "AR4",
         "rank": 10,
     }
-    table = FactorTable(facts_of(own, given, suffix=part.suffix), sheet=sheet, columns={"co2e": factor})
+    table = FactorTable(facts_of(own, given, suffix=part.suffix), sheet=sheet, columns={(sheet, "co2e"): factor})
     total, first_row, notes = Decimal(0), 0, []
     seen: dict[str, int] = {}
     for row, cell in rows:

@@ -95,7 +95,7 @@ def _read_sheet(
     if missing:
         return
     pounds_per = _gas_units(head, at, names, wanted, year)
-    table.columns.update(wanted)
+    table.columns.update({(sheet, gas): name for gas, name in wanted.items()})
     for row, cells in book.rows(sheet):
         if row <= at:
             continue

@@ -42,7 +42,7 @@ def read(book: Book, given: Given, progress: Progress) -> list[FactorTable]:
     units = _value_columns(table, columns, records)
     if units is None:
         return [table]
-    table.columns = {gas: name for name, (gas, _) in units.items()}
+    table.columns = {("", gas): name for name, (gas, _) in units.items()}
     for row, record in records:
         _read_row(table, row, dict(zip(columns, record, strict=False)), units, given)
         progress(1)

@@ -108,7 +108,7 @@ def _read_row(
 
 def _unit(text: str) -> str:
     """``gCO2eq/kWh`` as ``g/kwh``."""
-    return re.sub(r"\s*co\s?[2₂](e|eq)?\s*", "", text.lower()).replace(" ", "")
+    return re.sub(r"\s*co\s?[2₂](eq|e)?\s*", "", text.lower()).replace(" ", "")
 
 
 def _hour(cell: object) -> int | None:

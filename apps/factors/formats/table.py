@@ -63,7 +63,7 @@ class FactorTable:
     qualities: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
-    columns: dict[str, str] = field(default_factory=dict)  # quantity -> what its column is called in the file
+    columns: dict[tuple[str, str], str] = field(default_factory=dict)  # sheet and quantity -> its column's name
     faults: list[Fault] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -101,6 +101,10 @@ class FactorTable:
         """The row's CO2e, else its CO2 [kg/MWh]; None for a stated absence."""
         return next((self.values[name][i] for name in HEADLINE if self.values[name][i] is not None), None)
 
+    def column_of(self, name: str, sheet: str) -> str:
+        """What the column of a quantity is called in a sheet of the file."""
+        return self.columns.get((sheet, name), f"{name}_kg_per_mwh")
+
     def is_absence(self, i: int) -> bool:
         return all(column[i] is None for column in self.values.values())
 
@@ -116,7 +120,7 @@ class FactorTable:
         edition that was imported by an older release is still recognised. ``perimeter`` classifies and is left out.
         """
         facts = {name: value for name, value in self.facts.items() if name != "perimeter"}
-        rows = sorted(self._canonical(i) for i in range(len(self)))
+        rows = sorted((self._canonical(i) for i in range(len(self))), key=lambda row: row[:2])
         return _sha256([facts, rows])
 
     def _canonical(self, i: int) -> list[Any]:
