@@ -141,7 +141,7 @@ def indicators_of(organisation: Organisation | int, window: Window, site_codes: 
         metered = {quantity: metered_by_day(readings[site.pk, quantity], first, end) for quantity in Quantity.values}
         results = _site_results(metered, ledger[site.pk], factors.get(site.code, _Factors()))
         covered = {quantity: each.days for quantity, each in metered.items() if readings[site.pk, quantity]}
-        if covered or ledger[site.pk].telemetry.any() or ledger[site.pk].booked.any():
+        if any(covered.values()) or ledger[site.pk].telemetry.any() or ledger[site.pk].booked.any():
             sites.append(SiteIndicators(site, days, results, covered))
     return Indicators(window.start.date(), window.end.date(), sites, _total([each.results for each in sites]))
 
