@@ -1,0 +1,276 @@
+"""Intensities as tables, files and API rows. No query is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from apps.accounting.engine.intensity import MS_PER_HOUR, UNITS, Intensity, boundary_text
+from apps.accounting.work.queries import DevelopmentLine, WorkRow
+from apps.core import figures
+from apps.core.api import kg, kwh
+from apps.core.filters import SCOPES
+from apps.core.tables import Cell, Chip, Column, Row, Table
+from apps.core.units import round_half_up
+from apps.workloads.models import Workload
+
+# Wh and g, or for what is large kWh and kg: divisor, energy unit, mass unit.
+SCALES = {"training_runs": (1_000, "kWh", "kg")}
+WORK_LABELS = {
+    "tokens": "Tokens",
+    "requests": "Requests",
+    "accelerator_hours": "Accelerator-hours",
+    "training_runs": "Runs",
+}
+KIND_LABELS = {"training": "Training", "fine_tuning": "Fine-tuning", "evaluation": "Evaluation", "data": "Data work"}
+OUTCOME_CHIPS = {"failed": "bad", "early_stopped": "warn", "finished": "ok", "running": "info"}
+FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPanel:
+    """The table of one unit of work and what its rows are of."""
+
+    code: str
+    title: str
+    sub: str
+    table: Table
+
+
+SUBS = {
+    "tokens": "Inference workloads that report tokens. Training and idle hardware are not in it.",
+    "requests": "Inference workloads that report requests. Training and idle hardware are not in it.",
+    "accelerator_hours": "Readings taken at the accelerator (one each unless more are stated) or that state their"
+    " accelerators; all kinds of work.",
+    "training_runs": "Training and fine-tuning with energy in the period, failed and stopped runs included; each"
+    " workload name is one run.",
+}
+
+
+def ratio_text(value: Fraction | None) -> str:
+    """A ratio as people read it: four significant digits at most, a dash where it is absent."""
+    if value is None:
+        return figures.DASH
+    exact = Decimal(round_half_up(value * 10**9)).scaleb(-9)
+    size = abs(exact)
+    return figures.number(exact, 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 4)
+
+
+def ratio_exact(value: Fraction | None, unit: str) -> str:
+    """A ratio with nine decimals, for a tooltip."""
+    if value is None:
+        return "absent: nothing to divide by, or no factor"
+    return f"{Decimal(round_half_up(value * 10**9)).scaleb(-9):,f} {unit}"
+
+
+def ratio_number(value: Fraction | None) -> float | None:
+    """A ratio with six decimals, for the API and files."""
+    return None if value is None else round_half_up(value * 10**6) / 10**6
+
+
+def unit_panels(
+    rows: Sequence[WorkRow], link: Callable[[str], str], label: str, unnamed: str, *, with_scope: bool = False
+) -> list[UnitPanel]:
+    """One table per unit that any row has, each row with the energy boundary of what is behind it."""
+    panels = []
+    for code, unit in UNITS.items():
+        having = [row for row in rows if row.intensities[code].wh is not None]
+        if not having:
+            continue
+        divisor, energy, mass = SCALES.get(code, (1, "Wh", "g"))
+        per = f"per {unit.label}"
+        columns = [
+            Column("name", label, numeric=False),
+            Column("work", WORK_LABELS[code]),
+            Column("energy", "Energy", f"{energy} {per}", hint="Facility energy: IT energy times PUE"),
+            Column("location", "Location-based", f"{mass} CO₂e {per}"),
+            Column("market", "Market-based", f"{mass} CO₂e {per}"),
+            Column("boundary", "Measured at", numeric=False),
+        ]
+        body = []
+        for row in having:
+            found = row.intensities[code]
+            cells = [
+                _name_cell(row, link, unnamed, with_scope),
+                Cell(figures.count(_work(row, code))),
+                *(
+                    Cell(ratio_text(_scaled(value, divisor)), title=ratio_exact(_scaled(value, divisor), unit_text))
+                    for value, unit_text in ((found.wh, energy), (found.location_g, mass), (found.market_g, mass))
+                ),
+                boundary_cell(found),
+            ]
+            body.append(Row(cells, "" if row.key is not None else "unassigned"))
+        title = f"Per {unit.label}"
+        panels.append(UnitPanel(code, title, SUBS[code], Table(f"Energy and emissions {per}", columns, body)))
+    return panels
+
+
+def boundary_cell(found: Intensity) -> Cell:
+    """What the readings behind a ratio measured; a mix is marked."""
+    text = boundary_text(found.boundary)
+    if not found.is_mixed:
+        return Cell(text)
+    return Cell(text, chips=(Chip("mixed", "warn", "Readings of several energy boundaries stand behind this ratio"),))
+
+
+def sci_table(rows: Sequence[WorkRow], link: Callable[[str], str], label: str, unnamed: str) -> Table:
+    """SCI of both boundaries: O, M and their sum, in g CO2e."""
+    columns = [
+        Column("name", label, numeric=False),
+        Column("boundary", "Boundary, per", numeric=False),
+        Column("operational", "O, operation", "g CO₂e"),
+        Column("embodied", "M, embodied", "g CO₂e"),
+        Column("total", "SCI", "g CO₂e"),
+    ]
+    body = []
+    for row in rows:
+        missing = ", ".join(row.embodied_missing)
+        why = f"No embodied figure is known for: {missing}" if missing else "No accelerator-time is known"
+        for score, words in (
+            (row.consumer, "consumer, 1,000 tokens"),
+            (row.provider, f"provider, {row.provider_unit}"),
+        ):
+            if score.operational is None and score.embodied is None:
+                continue
+            cells = [
+                _name_cell(row, link, unnamed, False),
+                Cell(words),
+                Cell(ratio_text(score.operational), title=ratio_exact(score.operational, "g")),
+                Cell(
+                    ratio_text(score.embodied),
+                    title=why if score.embodied is None else ratio_exact(score.embodied, "g"),
+                ),
+                Cell(
+                    ratio_text(score.total),
+                    title="Not stated: a part is absent" if score.total is None else ratio_exact(score.total, "g"),
+                ),
+            ]
+            body.append(Row(cells, "" if row.key is not None else "unassigned"))
+    return Table("Software Carbon Intensity", columns, body)
+
+
+def line_table(line: DevelopmentLine) -> Table:
+    """A model's development line: kind, study and outcome, with the line's total."""
+    unit = figures.column_energy_unit(part.facility_milliwatt_hours for part in line.parts)
+    mass = figures.column_mass_unit(mg for part in line.parts for mg in (part.location_mg, part.market_mg))
+    columns = [
+        Column("kind", "Kind", numeric=False),
+        Column("study", "Study", numeric=False),
+        Column("outcome", "Outcome", numeric=False),
+        Column("runs", "Runs"),
+        Column("energy", "Energy", unit),
+        Column("share", "Share"),
+        Column("location", "Location-based", f"{mass} CO₂e"),
+        Column("market", "Market-based", f"{mass} CO₂e"),
+    ]
+    whole = line.facility_milliwatt_hours
+
+    def ending(energy: int, location: int | None, market: int | None) -> list[Cell]:
+        share = Cell(figures.percent(energy / whole) if whole else figures.DASH)
+        return [
+            Cell(figures.energy_in(energy, unit), title=figures.energy_exact(energy)),
+            share,
+            Cell(figures.mass_in(location, mass), title=figures.mass_exact(location)),
+            Cell(figures.mass_in(market, mass), title=figures.mass_exact(market)),
+        ]
+
+    body = []
+    for part in line.parts:
+        label = str(Workload.Outcome(part.outcome).label)
+        tone = OUTCOME_CHIPS.get(part.outcome)
+        outcome = Cell("", chips=(Chip(label, tone),)) if tone else Cell(label)
+        body.append(
+            Row(
+                [
+                    Cell(KIND_LABELS.get(part.kind, part.kind)),
+                    Cell(part.study or "No study named"),
+                    outcome,
+                    Cell(figures.count(part.runs)),
+                    *ending(part.facility_milliwatt_hours, part.location_mg, part.market_mg),
+                ]
+            )
+        )
+    if body:
+        total = [Cell("Total"), Cell(""), Cell(""), Cell(figures.count(line.runs))]
+        total += ending(whole, line.location_mg, line.market_mg)
+        body.append(Row(total, "total"))
+    return Table("Development line: what led to the model", columns, body)
+
+
+def records(rows: Sequence[WorkRow], group_by: str) -> list[dict[str, Any]]:
+    """The rows as the API and files give them: kWh, Wh and g with six decimals, absent as ``None``."""
+    done = []
+    for row in rows:
+        names = {"model": row.key, "model_name": row.name} if group_by == "model" else {"workload": row.key}
+        record: dict[str, Any] = {
+            **names,
+            "scope": row.scope,
+            "facility_energy_kwh": kwh(row.facility_milliwatt_hours),
+            "tokens": row.tokens,
+            "requests": row.requests,
+            "accelerator_hours": round(row.accelerator_ms / MS_PER_HOUR, 6),
+            "training_runs": row.training_runs,
+            "quality": row.quality,
+        }
+        for code, suffix in (
+            ("tokens", "1000_tokens"),
+            ("requests", "request"),
+            ("accelerator_hours", "accelerator_hour"),
+            ("training_runs", "training_run"),
+        ):
+            found = row.intensities[code]
+            record |= {
+                f"wh_per_{suffix}": ratio_number(found.wh),
+                f"location_g_per_{suffix}": ratio_number(found.location_g),
+                f"market_g_per_{suffix}": ratio_number(found.market_g),
+                f"boundary_per_{suffix}": boundary_text(found.boundary) if found.boundary else None,
+            }
+        record |= {
+            "sci_consumer_operational_g": ratio_number(row.consumer.operational),
+            "sci_consumer_embodied_g": ratio_number(row.consumer.embodied),
+            "sci_consumer_g": ratio_number(row.consumer.total),
+            "sci_provider_unit": row.provider_unit,
+            "sci_provider_operational_g": ratio_number(row.provider.operational),
+            "sci_provider_embodied_g": ratio_number(row.provider.embodied),
+            "sci_provider_g": ratio_number(row.provider.total),
+            "embodied_missing": ", ".join(row.embodied_missing) or None,
+        }
+        done.append(record)
+    return done
+
+
+def line_records(line: DevelopmentLine) -> list[dict[str, Any]]:
+    """The parts of a development line as a file gives them."""
+    return [
+        {
+            "kind": part.kind,
+            "study": part.study,
+            "outcome": part.outcome,
+            "runs": part.runs,
+            "scope": line.scope,
+            "facility_energy_kwh": kwh(part.facility_milliwatt_hours),
+            "location_kg": kg(part.location_mg),
+            "market_kg": kg(part.market_mg),
+        }
+        for part in line.parts
+    ]
+
+
+def _name_cell(row: WorkRow, link: Callable[[str], str], unnamed: str, with_scope: bool) -> Cell:
+    chips = (Chip(SCOPES[row.scope], "info"),) if with_scope and row.scope != "2" else ()
+    if row.key is None:
+        return Cell(unnamed, chips=chips)
+    return Cell(row.name or row.key, url=link(row.key), chips=chips, quality=row.quality or "")
+
+
+def _work(row: WorkRow, code: str) -> int:
+    if code == "accelerator_hours":
+        return round_half_up(Fraction(row.accelerator_ms, MS_PER_HOUR))
+    return {"tokens": row.tokens, "requests": row.requests, "training_runs": row.training_runs}[code]
+
+
+def _scaled(value: Fraction | None, divisor: int) -> Fraction | None:
+    return None if value is None else value / divisor
