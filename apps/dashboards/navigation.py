@@ -20,6 +20,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("models", "Models"),
             ("workloads", "Workloads"),
             ("sites", "Sites"),
+            ("work", "Units of AI work"),
             ("indicators", "Data-centre indicators"),
         ],
     ),
@@ -38,6 +39,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
     (
         "Evidence",
         [
+            ("calculations", "Calculations"),
             ("factors", "Factors"),
             ("factor-adoption", "Adopted factors"),
             ("methodology", "Methodology"),
