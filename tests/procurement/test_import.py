@@ -113,12 +113,14 @@ b,eac,DE,1,2026-01-01,2026-01-01,AIB,GO-200,GO-300,,0
 c,eac,DE,1,2026-01-01,2026-04-01,AIB,GO-300,GO-310,,-1
 d,eac,DE,1,2026-01-01,2026-04-01,AIB,GO-400,GO-410,,0
 e,eac,DE,1,2026-01-01,2026-04-01,aib,GO-410,,,0
+f,eac,DE,much,2026-01-01,2026-04-01,,,,,0
 """
     assert faults(organisation, file) == [
         (2, "serial_start"),
         (3, "vintage_end"),
         (4, "co2e_kg_per_mwh"),
         (6, "serial_start"),
+        (7, "volume_mwh"),
     ]
 
 

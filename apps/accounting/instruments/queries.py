@@ -174,21 +174,29 @@ def market_totals(organisation: Organisation, rows: Sequence[InstrumentRow]) -> 
         for claim in row.claims:
             key = row.instrument.market, claim.period[0]
             if key not in totals:
-                rate = accounts.rate(row.instrument.market, claim.period)
-                totals[key] = MarketTotal(
-                    market=row.instrument.market,
-                    period=claim.period,
-                    label=claim.label,
-                    consumption_milliwatt_hours=rate.facility_energy_milliwatt_hours if rate else None,
-                    uncovered_milliwatt_hours=rate.uncovered_milliwatt_hours if rate else None,
-                    fallback=_fallback(row.instrument.market, rate, accounts),
-                )
+                totals[key] = _empty_total(row.instrument.market, claim, accounts)
             total = totals[key]
             total.claimed_milliwatt_hours += claim.claimed_milliwatt_hours
             total.accepted_milliwatt_hours += claim.accepted_milliwatt_hours or 0
             total.applied_milliwatt_hours += claim.applied_milliwatt_hours or 0
             total.surplus_milliwatt_hours += claim.surplus_milliwatt_hours or 0
     return sorted(totals.values(), key=lambda total: (-total.period[0].toordinal(), total.market))
+
+
+def _empty_total(market: str, claim: Claim, accounts: _Accounts) -> MarketTotal:
+    rate = accounts.rate(market, claim.period)
+    consumption = rate.facility_energy_milliwatt_hours if rate else None
+    uncovered = rate.uncovered_milliwatt_hours if rate else None
+    if market not in accounts.markets:
+        consumption = uncovered = 0
+    return MarketTotal(
+        market=market,
+        period=claim.period,
+        label=claim.label,
+        consumption_milliwatt_hours=consumption,
+        uncovered_milliwatt_hours=uncovered,
+        fallback=_fallback(market, rate, accounts),
+    )
 
 
 def _accounts(organisation: Organisation) -> _Accounts:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from django.utils import timezone
 
 from apps.core.windows import epoch_hour
-from apps.procurement.importing.reading import FileRefusedError, Record, RowError, read_records
+from apps.procurement.importing.reading import Record, RowError, read_records
 from apps.procurement.serials import SerialRange, serial_range
 
 REQUIRED = ("certificate_id", "device", "technology", "interval_start", "energy_wh", "tracking_system", "market")
@@ -140,15 +140,17 @@ class HourlyLot:
         return "" if last == self.serial_start else last
 
 
-def read_bundles(content: bytes) -> list[HourlyLot]:
-    """The lots in a CSV or JSON file of bundles. Raises :class:`FileRefusedError` with every faulty row."""
+def read_bundles(content: bytes) -> tuple[list[HourlyLot], list[RowError]]:
+    """The lots in a CSV or JSON file of bundles, made of the rows that can be read, and the faults of the others.
+
+    Raises ``FileRefusedError`` for a file of which no row can be read.
+    """
     records = read_records(content, required=REQUIRED, optional=OPTIONAL)
     bundles = [bundle for record in records if (bundle := _bundle(record)) is not None]
     errors = [error for record in records for error in record.errors]
-    errors += _claimed_twice(bundles)
-    if errors:
-        raise FileRefusedError(errors)
-    return list(_lots(bundles))
+    twice = list(_claimed_twice(bundles))
+    once = {error.row for error in twice}
+    return list(_lots(bundle for bundle in bundles if bundle.row not in once)), errors + twice
 
 
 def _bundle(record: Record) -> Bundle | None:
@@ -215,7 +217,7 @@ def _watt_hours(record: Record) -> int:
     if energy is None:
         return 0
     if not 1 <= energy <= MOST_WATT_HOURS:
-        record.fault("energy_wh", f"expected 1 to {MOST_WATT_HOURS} watt-hours")
+        record.fault("energy_wh", f"expected 1 to {MOST_WATT_HOURS:,} watt-hours")
         return 0
     return int(energy)
 

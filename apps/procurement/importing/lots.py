@@ -8,7 +8,7 @@ from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.organisations import queries as organisations
 from apps.organisations.models import Organisation
 from apps.procurement.checks import RATE_FIELDS
-from apps.procurement.importing.reading import FileRefusedError, Record, read_records
+from apps.procurement.importing.reading import Record, RowError, read_records
 from apps.procurement.models import Instrument
 from apps.workloads import queries as workloads
 
@@ -52,23 +52,23 @@ EXAMPLE = {
 }
 
 
-def read_lots(content: bytes, organisation: Organisation) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a file and the fields of each as ``services.create_instrument`` takes them.
+def read_lots(content: bytes, organisation: Organisation) -> tuple[list[tuple[int, dict[str, Any]]], list[RowError]]:
+    """The rows that can be read, with the fields of each as ``services.create_instrument`` takes them, and the faults.
 
-    Raises :class:`FileRefusedError`. What only the services know (a serial that is claimed) they say.
+    Raises :class:`FileRefusedError` for a file of which no row can be read. What only the services know (a serial that
+    is claimed) they say.
     """
     records = read_records(content, required=REQUIRED, optional=OPTIONAL)
     teams = {team.slug: team for team in organisations.teams(organisation)}
     models = {model.slug: model for model in workloads.models(organisation)}
-    rows = [(record.row, _fields(record, teams, models)) for record in records]
+    rows = [(record, _fields(record, teams, models)) for record in records]
     first: dict[str, int] = {}
     for record in records:
         reference = record.values["reference"]
         if (at := first.setdefault(reference, record.row)) != record.row:
             record.fault("reference", f"expected each reference once; it stands in row {at} too")
-    if errors := [error for record in records for error in record.errors]:
-        raise FileRefusedError(errors)
-    return rows
+    errors = [error for record in records for error in record.errors]
+    return [(record.row, fields) for record, fields in rows if not record.errors], errors
 
 
 def _fields(record: Record, teams: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _fields(record: Record, teams: dict[str, Any], models: dict[str, Any]) -> di
         record.fault("type", f"expected one of {', '.join(Instrument.Type.values)}")
     volume = record.number("volume_mwh", required=True)
     if volume is not None and not 0 < volume <= MOST_MWH:
-        record.fault("volume_mwh", f"expected more than 0 and {MOST_MWH} at most")
+        record.fault("volume_mwh", f"expected more than 0 and {MOST_MWH:,} at most")
         volume = None
     deliverable = record.flag("deliverable")
     return {

@@ -43,7 +43,7 @@ def import_instruments(
     """
     reason = f"imported from {name}"[:300]
     made = (
-        _import_hourly(organisation, read_bundles(content), actor, reason)
+        _import_hourly(organisation, content, actor, reason)
         if kind == HOURLY
         else _import_lots(organisation, content, actor, reason)
     )
@@ -53,9 +53,10 @@ def import_instruments(
 
 
 def _import_lots(organisation: Organisation, content: bytes, actor: str, reason: str) -> list[Imported]:
-    made, errors = [], []
+    rows, errors = read_lots(content, organisation)
+    made = []
     # In the order of the tracking systems: two imports at once wait for one another and never each for the other.
-    for row, fields in sorted(read_lots(content, organisation), key=lambda one: one[1]["tracking_system"].lower()):
+    for row, fields in sorted(rows, key=lambda one: one[1]["tracking_system"].lower()):
         try:
             with transaction.atomic():
                 lot = services.create_instrument(organisation=organisation, actor=actor, reason=reason, **fields)
@@ -76,9 +77,9 @@ def _row_errors(row: int, error: ValidationError, fields: dict[str, object]) -> 
             yield RowError(row, column, str(fields.get(column) or ""), text)
 
 
-def _import_hourly(organisation: Organisation, lots: list[HourlyLot], actor: str, reason: str) -> list[Imported]:
+def _import_hourly(organisation: Organisation, content: bytes, actor: str, reason: str) -> list[Imported]:
+    lots, errors = read_bundles(content)
     made: list[Imported] = []
-    errors: list[RowError] = []
     for lot in lots:
         try:
             with transaction.atomic():
