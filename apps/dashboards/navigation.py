@@ -44,6 +44,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("factor-adoption", "Adopted factors"),
             ("methodology", "Methodology"),
             ("literature", "Literature check"),
+            ("quality", "Data quality"),
             ("audit-log", "Audit log"),
             ("ingest-log", "Ingest log"),
         ],

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards import connect, views
+from apps.dashboards import calculations, connect, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("sites/<slug:site_code>/", views.site, name="site"),
     path("workloads/", views.workloads, name="workloads"),
     path("workloads/<int:workload_id>/", views.workload, name="workload"),
+    path("calculations/", calculations.calculations, name="calculations"),
+    path("calculations/download/", calculations.download, name="calculation-file"),
+    path("calculations/line/", calculations.line, name="calculation-line"),
     path("connect/", connect.connect, name="connect"),
     path("connect/<int:key_id>/", connect.connect_key, name="connect-key"),
     path("connect/<int:key_id>/status/", connect.connect_status, name="connect-status"),
