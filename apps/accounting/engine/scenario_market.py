@@ -21,7 +21,7 @@ def market_of_period(
     exact_energy = sum((row.facility_energy for _, row in rows), Fraction(0))
     fallback = add(row.fallback for _, row in rows)
     residual = None
-    if any(row.has_residual for _, row in rows):
+    if any(row.meets_residual for _, row in rows):
         # Uncovered consumption is pro rata in time: it takes the consumption-weighted mean.
         residual = fallback.mg * 10**9 / exact_energy if fallback and exact_energy else Fraction(0)
     result = market_based(

@@ -50,6 +50,7 @@ class Row:
     """A consumption row with its exact figures. ``location`` empty: no factor covers it, absent and not zero.
 
     ``fallback``: what the row emits where no instrument covers it; residual mix, else its own location-based figure.
+    ``has_residual``: a residual mix holds all the time; ``meets_residual``: at some time.
     """
 
     consumption: Consumption
@@ -60,6 +61,7 @@ class Row:
     location: Emission | None
     fallback: Emission | None
     has_residual: bool
+    meets_residual: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def row_of(item: Consumption, scenario: Scenario) -> Row:
     it_energy, energy = it_and_facility_energy(item.energy_milliwatt_hours, item.boundary, facility.pue)
     location: Emission | None = NOTHING
     fallback: Emission | None = NOTHING
-    has_residual = True
+    has_residual, meets_residual = True, False
     for start, end in segments(item, market.location, market.residual):
         part = energy * Fraction((end - start) // MICROSECOND, (item.end - item.start) // MICROSECOND)
         grid, residual = at(market.location, start), at(market.residual, start)
@@ -107,7 +109,9 @@ def row_of(item: Consumption, scenario: Scenario) -> Row:
         uncovered = emission_of(part, residual) if residual else grid_emission
         fallback = fallback + uncovered if fallback and uncovered else None
         has_residual = has_residual and residual is not None
-    return Row(item, facility.market, scope_of(facility.control), it_energy, energy, location, fallback, has_residual)
+        meets_residual = meets_residual or residual is not None
+    scope = scope_of(facility.control)
+    return Row(item, facility.market, scope, it_energy, energy, location, fallback, has_residual, meets_residual)
 
 
 def segments(item: Consumption, *series: Sequence[ScenarioFactor]) -> Iterator[tuple[datetime, datetime]]:
