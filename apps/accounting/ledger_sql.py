@@ -6,8 +6,8 @@ hourly one. Both are summed by account first, so that the joins to names meet so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -134,6 +134,19 @@ GROUP BY source_id
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Columns that a reading needs besides what is grouped by, with their values and the joins they need.
+
+    ``except_where``: accounts that the filters by team, model and workload do not hold for, with the same values.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    parameters: tuple[Any, ...] = ()
+    joins: tuple[str, ...] = ()
+    except_where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """SQL with its parameters; ``grain`` is what its column ``moment`` counts: hours, days or months."""
 
@@ -151,13 +164,16 @@ def statement(
     filters: Mapping[str, tuple[str, ...]],
     *,
     work: bool,
+    hidden: Sequence[Hidden] = (),
 ) -> Statement:
     """The ledger's sums by moment, account columns, scope and market. Values are parameters, names are ours."""
     times = tuple(name for name in TIMES if name in group_by or name in filters)
     grain = times[0] if times and times[0] in ("hour", "day") else "month"
     columns = {alias: sql for name in group_by if name in COLUMNS for alias, sql in COLUMNS[name].items()}
     columns |= {"scope": SCOPE_OF_ACCOUNT, "market": "site.market"}
-    wanted, parameters = account_conditions(organisation_id, scope, filters)
+    columns |= {alias: sql for each in hidden for alias, sql in each.columns.items()}
+    wanted, values = _conditions(organisation_id, scope, filters, hidden)
+    parameters = [value for each in hidden for value in each.parameters] + values
     # Without filters nearly every account is wanted, and the test would only cost.
     among = "AND account_id IN (SELECT id FROM chosen)" if any(name in COLUMNS for name in filters) else ""
     parts = []
@@ -165,15 +181,35 @@ def statement(
         column = "hour" if table == HOURLY else "day"
         parts.append(_PART.format(moment=moment, table=table, column=column, among=among, work=_WORK if work else ""))
         parameters += [organisation_id, first, end]
+    needed = {*group_by, *filters, *(name for each in hidden for name in each.joins)}
     sql = _STATEMENT.format(
         selected=", ".join(f"{sql} AS {alias}" for alias, sql in columns.items()),
-        joins=" ".join(JOINS[name] for name in JOINS if name in group_by or name in filters),
+        joins=" ".join(JOINS[name] for name in JOINS if name in needed),
         wanted=wanted,
         names=", ".join(columns),
         parts=" UNION ALL ".join(parts),
         work=_WORK_OF_ALL if work else "",
     )
     return Statement(sql, parameters, grain, times)
+
+
+def _conditions(
+    organisation_id: int, scope: str, filters: Mapping[str, tuple[str, ...]], hidden: Sequence[Hidden]
+) -> tuple[str, list[Any]]:
+    """:func:`account_conditions`, from which the accounts of ``except_where`` are free as far as they may be."""
+    free = [each for each in hidden if each.except_where]
+    bearing = {name: values for name, values in filters.items() if name in ("team", "model", "workload")}
+    if not free or not bearing:
+        return account_conditions(organisation_id, scope, filters)
+    others = {name: values for name, values in filters.items() if name not in bearing}
+    all_of, values = account_conditions(organisation_id, scope, others)
+    named, named_values = account_conditions(organisation_id, "all", bearing)
+    either = " OR ".join(each.except_where for each in free)
+    return f"{all_of} AND (({named}) OR {either})", [
+        *values,
+        *named_values,
+        *(value for each in free for value in each.parameters),
+    ]
 
 
 def account_conditions(

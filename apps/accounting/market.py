@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from apps.accounting import locks
 from apps.accounting.adoption.queries import Adoptions, adoptions_of
+from apps.accounting.engine.allocation import EarmarkClass, EarmarkKey, earmark_classes, earmark_key
 from apps.accounting.engine.factor_choice import choose_residual_factor
 from apps.accounting.engine.gases import GWP_SETS, co2e_kg_per_mwh, factor_ug_per_kwh
 from apps.accounting.engine.market import Lot, MarketResult, market_based
@@ -45,6 +46,17 @@ JOIN sites_site site ON site.id = account.site_id
 WHERE site.control IN (%s, %s, %s)
 GROUP BY site.market
 """
+
+# The same by team and model, for lots that were bought for one of them.
+_EARMARKED = (
+    _CONSUMPTION.replace("SELECT site.market,", "SELECT team.slug, model.slug,")
+    .replace(
+        "WHERE site",
+        "LEFT JOIN organisations_team team ON team.id = account.team_id\n"
+        "LEFT JOIN workloads_aimodel model ON model.id = account.model_id\nWHERE site",
+    )
+    .replace("GROUP BY site.market", "AND site.market = %s GROUP BY team.slug, model.slug")
+)
 
 
 def claim_period(day: date, length: str) -> Period:
@@ -157,7 +169,7 @@ def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_ag
                 vintage_window_months=organisation.vintage_window_months,
             )
             row = row or MarketRate(organisation=organisation, market=market, period_start=period[0])
-            _store(row, result, residual)
+            _store(row, result, residual, _earmarked(organisation, result, lots))
         for rate in stored.values():
             rate.delete()
 
@@ -197,7 +209,25 @@ def _consumption(organisation_id: int, period: Period) -> dict[str, tuple[int, i
         return {market: (energy, location_mg or 0) for market, energy, location_mg in cursor.fetchall()}
 
 
-def _store(row: MarketRate, result: MarketResult, residual: Residual) -> None:
+def _earmarked(organisation: Organisation, result: MarketResult, lots: Sequence[Lot]) -> list[EarmarkClass]:
+    """The result among the teams and models that lots were bought for, where the organisation chose so."""
+    applied = {outcome.id for outcome in result.lots if outcome.applied_milliwatt_hours}
+    earmarks = {lot.earmark for lot in lots if lot.earmark is not None and lot.id in applied}
+    if organisation.market_allocation != Organisation.MarketAllocation.EARMARKED or not earmarks:
+        return []
+    consumption: dict[EarmarkKey, tuple[int, int]] = {}
+    bounds = [epoch_day(result.period[0]), epoch_day(result.period[1])]
+    with connection.cursor() as cursor:
+        controls = [control.value for control in SCOPE_2_CONTROL_CLASSES]
+        cursor.execute(_EARMARKED, [organisation.pk, *bounds, *controls, result.market])
+        for team, model, energy, location_mg in cursor.fetchall():
+            key = earmark_key(team, model, earmarks)
+            before = consumption.get(key, (0, 0))
+            consumption[key] = before[0] + energy, before[1] + (location_mg or 0)
+    return earmark_classes(consumption, lots, result)
+
+
+def _store(row: MarketRate, result: MarketResult, residual: Residual, parts: Sequence[EarmarkClass]) -> None:
     values = {
         "period_end": result.period[1],
         "facility_energy_milliwatt_hours": result.facility_energy_milliwatt_hours,
@@ -211,6 +241,7 @@ def _store(row: MarketRate, result: MarketResult, residual: Residual) -> None:
         "fallback_ug_per_kwh": result.fallback_ug_per_kwh,
         "market_mg": result.market_mg,
         "outcome": _outcome(result, residual.reasons),
+        "parts": [asdict(part) for part in parts],
         "engine_version": ENGINE_VERSION,
     }
     if row.pk is None or any(getattr(row, name) != value for name, value in values.items()):

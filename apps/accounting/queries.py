@@ -15,12 +15,13 @@ import pandas as pd
 from django.db import connection
 from django.db.models import QuerySet
 
-from apps.accounting import ledger_sql
+from apps.accounting import ledger_sql, pools
 from apps.accounting.ledger_sql import DIMENSIONS as DIMENSIONS
 from apps.accounting.ledger_sql import SCOPES as SCOPES
-from apps.accounting.market_parts import add_market_based
+from apps.accounting.market_parts import add_market_based, earmarks_of, hidden_of
 from apps.accounting.models import LedgerState, LocationRate, MarketRate
 from apps.core.windows import Window, epoch_ms, from_epoch_hour
+from apps.organisations.models import Organisation
 from apps.telemetry import gaps
 from apps.telemetry.models import Attribution, DirtyHour, Source
 from apps.telemetry.rules import RESERVED_PREFIX, is_reserved
@@ -37,7 +38,7 @@ NULLABLE = ("location_mg", "market_mg", "tokens", "requests")
 COUNTS = ("readings", "covered_ms", "accelerator_ms")
 WORK = ("tokens", "requests", *COUNTS)
 TIERS = tuple(f"tier_{letter}_milliwatt_hours" for letter in "abcd")
-MARKED = ("simulated_milliwatt_hours", "published_milliwatt_hours", "without_factor_milliwatt_hours")
+MARKED = ("simulated_milliwatt_hours", "published_milliwatt_hours", "without_factor_milliwatt_hours", pools.SHARED)
 # A tier that holds less than one part in this many of the energy does not set the letter of the whole.
 TIER_COUNTS_FROM = 20
 NAMED = {"team": "team_name", "model": "model_name", "site": "site_name"}
@@ -90,7 +91,8 @@ def ledger_frame(query: LedgerQuery) -> pd.DataFrame:
     Columns: :func:`group_columns`; energies [mWh] and counts as int64 (``accelerator_ms``: covered time times the
     accelerators behind a reading, 1 where none are stated); ``location_mg``, ``market_mg``, ``tokens`` and
     ``requests`` as nullable Int64 (absent is not zero); the facility energy [mWh] by quality tier (A metered,
-    B measured, C modelled, D estimated), simulated, published and without a factor; ``quality``: the weakest tier
+    B measured, C modelled, D estimated), simulated, published, without a factor, and ``shared_milliwatt_hours``, what
+    of it came out of a pool by the organisation's policy (:mod:`apps.accounting.pools`); ``quality``: the weakest tier
     that makes up 5 % of the energy. Any grouping of one query adds up to :func:`ledger_total` exactly.
     """
     columns = group_columns(query)
@@ -107,7 +109,8 @@ def ledger_frame(query: LedgerQuery) -> pd.DataFrame:
 
 def ledger_total(query: LedgerQuery) -> pd.Series:
     """The same columns for the whole window, filters and scope, whatever ``group_by`` says; ``scope`` as asked."""
-    rows = _rows(replace(query, group_by=()))
+    # A pool is shared among the rows of a grouping: what one team bears is told to the integer by the same grouping.
+    rows = _rows(query if any(name in query.filters for name in pools.BEARING) else replace(query, group_by=()))
     total: dict[str, object] = {"scope": query.scope}
     for name in _sums(query):
         if name in NULLABLE:
@@ -219,8 +222,15 @@ def _sums(query: LedgerQuery) -> list[str]:
 
 def _rows(query: LedgerQuery) -> pd.DataFrame:
     """Sums at the grain of the statement (finer than the grouping: by month and market), market-based included."""
+    rates = list(_rates_touching(query.organisation_id, query.window)) if query.scope in ("2", "all") else []
+    shared = pools.pools_of(query.organisation_id, query.group_by, query.filters)
+    hidden = [hidden_of(earmarks)] if (earmarks := earmarks_of(rates)) else []
+    group_by = query.group_by
+    if shared:
+        hidden.append(shared.hidden)
+        group_by = (*group_by, *(name for name in shared.dimensions if name not in group_by))
     statement = ledger_sql.statement(
-        query.organisation_id, query.window, query.group_by, query.scope, query.filters, work=query.work
+        query.organisation_id, query.window, group_by, query.scope, query.filters, work=query.work, hidden=hidden
     )
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters)
@@ -230,8 +240,25 @@ def _rows(query: LedgerQuery) -> pd.DataFrame:
         if name in frame:
             frame[name] = pd.array([None if pd.isna(v) else int(v) for v in frame[name]], dtype="Int64")
     frame = ledger_sql.with_times(frame, statement, query.filters)
-    rates = list(_rates_touching(query.organisation_id, query.window)) if query.scope in ("2", "all") else []
-    return add_market_based(frame, rates, [name for name in query.group_by if name != "market"])
+    told_apart = [*group_by, *(name for each in hidden for name in each.columns)]
+    frame = add_market_based(frame, rates, [name for name in told_apart if name != "market"])
+    if shared is None:
+        return frame.assign(**{pools.SHARED: 0})
+    figures = (*ENERGIES, "location_mg", "market_mg", *TIERS, *MARKED[:-1])
+    frame = pools.share(frame, shared, query.organisation_id, query.window, figures)
+    return pools.filtered(frame, shared, query.filters)
+
+
+def allocation_policies(organisation: Organisation) -> dict[str, dict[str, str]]:
+    """How figures below the organisation are made, for printing beside them: ``market``, ``idle``, ``difference``.
+
+    Each with the ``policy`` as stored and its ``text`` in words (shared/standards 7.3 and 7.4).
+    """
+    return {
+        "market": {"policy": organisation.market_allocation, "text": organisation.get_market_allocation_display()},
+        "idle": {"policy": organisation.idle_policy, "text": organisation.get_idle_policy_display()},
+        "difference": {"policy": organisation.difference_policy, "text": organisation.get_difference_policy_display()},
+    }
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

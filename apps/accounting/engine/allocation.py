@@ -7,13 +7,13 @@ instruments, where the organisation chose so, go to the rows they were bought fo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from typing import TypeVar
 
-from apps.accounting.engine.market import FALLBACK_LOCATION
+from apps.accounting.engine.market import FALLBACK_LOCATION, Lot, MarketResult, order_of_use
 from apps.core.units import largest_remainder, round_half_up
 
 Name = TypeVar("Name", bound=Hashable)
@@ -51,6 +51,11 @@ def pro_rata_market_mg(
         ]
     else:
         weights = [energy * market_mg for energy in facility_energy_milliwatt_hours]
+    return _rounded_once(weights, whole, names)
+
+
+def _rounded_once(weights: Sequence[int | None], whole: int, names: Sequence[str]) -> list[int | None]:
+    """The parts ``weight / whole`` as integers that add up to their rounded sum: largest remainder, ties by name."""
     known = [(i, weight) for i, weight in enumerate(weights) if weight is not None]
     parts: list[int | None] = [None if weight is None else weight // whole for weight in weights]
     total = round_half_up(Fraction(sum(weight for _, weight in known), whole))
@@ -115,3 +120,123 @@ def instrument_shares(
         pool_mg += mg * left
     cover(range(len(uncovered)), pool_energy, pool_mg)
     return covered, emissions
+
+
+EarmarkKey = tuple[str | None, str | None]  # team and model, each None where no lot is earmarked for it
+
+
+@dataclass(frozen=True, slots=True)
+class EarmarkClass:
+    """The consumption in a market and claim period that the same lots were bought for, and what it bears.
+
+    ``market_mg`` is scaled so that all classes together bear the market's result; see :func:`earmark_classes`.
+    """
+
+    team: str | None
+    model: str | None
+    facility_energy_milliwatt_hours: int
+    location_mg: int
+    covered_milliwatt_hours: int
+    uncovered_milliwatt_hours: int
+    instruments_mg: int
+    market_mg: int
+
+
+def earmark_key(team: str | None, model: str | None, earmarks: Collection[tuple[str, str]]) -> EarmarkKey:
+    """The class of a row: its team and its model where a lot is earmarked for them."""
+    return (
+        team if team is not None and ("team", team) in earmarks else None,
+        model if model is not None and ("model", model) in earmarks else None,
+    )
+
+
+def earmark_classes(
+    consumption: Mapping[EarmarkKey, tuple[int, int]], lots: Sequence[Lot], result: MarketResult
+) -> list[EarmarkClass]:
+    """A market's result among its classes, by name; empty where no applied lot is earmarked: pro rata then.
+
+    ``consumption``: energy [mWh] and location-based emissions [mg] by :func:`earmark_key`, adding up to the market's.
+    Lots cover their own class first (:func:`instrument_shares`, as in scenarios); what a class has uncovered takes the
+    residual mix, or the same share of its own location-based figure. The exact sum of the classes is scaled to the
+    market's integer, so that the policy moves emissions inside a market and never changes its total.
+    """
+    applied = {outcome.id: outcome.applied_milliwatt_hours for outcome in result.lots}
+    used = [lot for lot in order_of_use(lots) if applied.get(lot.id)]
+    keys = sorted(consumption, key=str)
+    rows = {lot.id: [n for n, key in enumerate(keys) if lot.earmark and _is_for(key, lot.earmark)] for lot in used}
+    if not any(rows.values()):
+        return []
+    energies = [consumption[key][0] for key in keys]
+    covered, instruments = instrument_shares(
+        energies, [AppliedLot(applied[lot.id], lot.ug_per_kwh or 0, rows[lot.id]) for lot in used]
+    )
+    exact = [
+        instruments[n] + _fallback_of(energies[n], consumption[key][1], covered[n], result)
+        for n, key in enumerate(keys)
+    ]
+    if not sum(exact) and result.market_mg:
+        return []
+    covered_of = fitted(result.covered_milliwatt_hours, dict(zip(keys, covered, strict=True)))
+    instruments_of = fitted(result.instruments_mg, dict(zip(keys, instruments, strict=True)))
+    market_of = fitted(result.market_mg, dict(zip(keys, exact, strict=True)))
+    return [
+        EarmarkClass(
+            team=key[0],
+            model=key[1],
+            facility_energy_milliwatt_hours=energy,
+            location_mg=consumption[key][1],
+            covered_milliwatt_hours=covered_of[key],
+            uncovered_milliwatt_hours=energy - covered_of[key],
+            instruments_mg=instruments_of[key],
+            market_mg=market_of[key],
+        )
+        for key, energy in zip(keys, energies, strict=True)
+    ]
+
+
+def _is_for(key: EarmarkKey, earmark: tuple[str, str]) -> bool:
+    return earmark in (("team", key[0]), ("model", key[1]))
+
+
+def _fallback_of(energy: int, location_mg: int, covered: Fraction, result: MarketResult) -> Fraction:
+    if not energy or not result.uncovered_milliwatt_hours:
+        return Fraction(0)
+    if result.fallback == FALLBACK_LOCATION:
+        return location_mg * (energy - covered) / energy
+    return result.fallback_mg * (energy - covered) / result.uncovered_milliwatt_hours
+
+
+def earmarked_market_mg(
+    part: EarmarkClass,
+    *,
+    facility_energy_milliwatt_hours: Sequence[int],
+    location_mg: Sequence[int | None],
+    names: Sequence[str],
+    fallback: str,
+) -> list[int | None]:
+    """The market-based emissions [mg] of parts of one class; rounding, absence and order as in pro rata.
+
+    With the residual mix in proportion to energy, with the grid average to ``energy x instruments + location x
+    uncovered``. Parts that make up the class add up to its ``market_mg``.
+    """
+    whole = part.facility_energy_milliwatt_hours
+    if fallback == FALLBACK_LOCATION and whole:
+        bears = whole * part.instruments_mg + part.location_mg * part.uncovered_milliwatt_hours
+        weights: list[int | None] = [
+            None
+            if location is None and part.uncovered_milliwatt_hours and not energy * part.instruments_mg
+            else (energy * part.instruments_mg + (location or 0) * part.uncovered_milliwatt_hours) * part.market_mg
+            for energy, location in zip(facility_energy_milliwatt_hours, location_mg, strict=True)
+        ]
+        if bears:
+            return _rounded_once(weights, bears, names)
+    return pro_rata_market_mg(
+        facility_energy_milliwatt_hours=facility_energy_milliwatt_hours,
+        location_mg=[0 if location is None else location for location in location_mg],
+        names=names,
+        market_energy_milliwatt_hours=whole,
+        uncovered_milliwatt_hours=0,
+        instruments_mg=part.market_mg,
+        market_mg=part.market_mg,
+        fallback=fallback,
+    )
