@@ -162,3 +162,48 @@ def line(labels: Sequence[str], series: Sequence[Series], unit: str) -> dict[str
         ],
         "layout": _layout(unit),
     }
+
+
+def ranged_bars(
+    series: Sequence[Series], ranges: Sequence[tuple[float, float] | None], unit: str, texts: Sequence[str]
+) -> dict[str, Any]:
+    """One bar per series, each with a whisker from the lowest to the highest value of its range, below each other.
+
+    A series has one value here. ``texts`` stand behind the whiskers.
+    """
+    traces: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    for position, (each, limits, text) in enumerate(zip(series, ranges, texts, strict=True)):
+        value = each.values[0] or 0.0
+        low, high = limits or (value, value)
+        trace = _bar(each, [], unit) | {
+            "orientation": "h",
+            "x": [each.values[0]],
+            "y": [position],
+            "hovertemplate": f"{each.name}: <b>%{{x:,.3~f}}</b> {unit}<extra></extra>",
+        }
+        if limits:
+            trace["error_x"] = {
+                "type": "data",
+                "symmetric": False,
+                "array": [high - value],
+                "arrayminus": [value - low],
+                "thickness": 1.5,
+                "width": 8,
+            }
+        traces.append(trace)
+        notes.append({"x": high, "y": position, "text": text, "showarrow": False, "xanchor": "left", "xshift": 8})
+    positions = list(range(len(series)))
+    names = [each.name for each in series]
+    return {
+        "data": traces,
+        "layout": {
+            "xaxis": {"rangemode": "tozero", "nticks": 6},
+            "yaxis": {"tickmode": "array", "tickvals": positions, "ticktext": names, "autorange": "reversed"},
+            "showlegend": False,
+            "barmode": "overlay",
+            "bargap": 0.5,
+            "height": 44 * len(series) + 48,
+            "annotations": notes,
+        },
+    }

@@ -49,6 +49,7 @@
         trace.marker.line = { color: paper, width: 0.5 };
         if (trace.marker.pattern) trace.marker.pattern.fgcolor = paper;
         if (trace.text) trace.textfont = { color: ink, size: 12 };
+        if (trace.error_x) trace.error_x.color = ink;
         if (trace.hovertext) trace.hovertext = trace.hovertext.map(plain);
       }
     }

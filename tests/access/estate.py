@@ -25,7 +25,7 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.procurement.models import Instrument, StandardSupply
 from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
-from apps.telemetry.models import Estimate, Receipt, Source, TeamName
+from apps.telemetry.models import Estimate, GapDecision, Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
 from tests.disclosures.example import example_snapshot
 
@@ -46,6 +46,7 @@ class Estate:
     source: Source
     team_name: TeamName
     receipt: Receipt
+    gap_decision: GapDecision
     estimate: Estimate
     instrument: Instrument
     standard_supply: StandardSupply
@@ -153,6 +154,15 @@ def build(slug: str, quarter: Quarter) -> Estate:
         source=source,
         team_name=TeamName.unscoped.create(organisation=organisation, name=f"{slug} unmapped"),
         receipt=receipt,
+        gap_decision=GapDecision.unscoped.create(
+            organisation=organisation,
+            source=source,
+            start=datetime(2026, 7, 1, tzinfo=UTC),
+            end=datetime(2026, 7, 2, tzinfo=UTC),
+            basis=GapDecision.Basis.LEFT_EMPTY,
+            reason="matrix",
+            decided_by="officer@example.org",
+        ),
         estimate=Estimate.unscoped.create(
             organisation=organisation,
             source=source,
@@ -215,6 +225,7 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "key_id": lambda estate: estate.api_key.pk,
     "source_id": lambda estate: estate.source.pk,
     "team_name_id": lambda estate: estate.team_name.pk,
+    "gap_decision_id": lambda estate: estate.gap_decision.pk,
     "receipt_id": lambda estate: estate.receipt.public_id,
     "estimate_id": lambda estate: estate.estimate.pk,
     "supply_id": lambda estate: estate.standard_supply.pk,
