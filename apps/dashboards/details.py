@@ -8,10 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.http import HttpResponse
+from django.urls import reverse
 
 from apps.accounting.models import MarketRate
+from apps.accounting.work import queries as work
+from apps.accounting.work import tables as work_tables
+from apps.accounting.work.tables import OUTCOME_CHIPS
 from apps.core import figures
 from apps.core.charts import Chart
+from apps.core.exports import csv_response
 from apps.core.filters import days_text, parse_dates
 from apps.core.tables import Cell, Chip, Column, Row, Table
 from apps.dashboards import charts, overview, panels, queries, scenes, timelines
@@ -20,6 +25,7 @@ from apps.dashboards.queries import Figures, Origin
 from apps.dashboards.scenes import Kpi, Scene, scene_of
 from apps.organisations.models import Team
 from apps.organisations.pages import PageRequest
+from apps.organisations.roles import Capability, may
 from apps.sites.models import Site
 from apps.workloads.models import AIModel, Provenance, Workload
 
@@ -31,6 +37,7 @@ class Panel:
     csv_url: str = ""
     sub: str = ""
     span: int = 12
+    more_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class Subject:
     with_power: bool = False
     with_tokens: bool = False
     boundaries: Sequence[str] = field(default_factory=list)
+    model: AIModel | None = None
+    workload: Workload | None = None
 
 
 def _origin_facts(thing: AIModel | Workload) -> tuple[tuple[Chip, ...], str]:
@@ -78,6 +87,7 @@ def model_subject(scene: Scene, model: AIModel) -> Subject:
         citation=citation,
         boundaries=boundaries,
         with_tokens=True,
+        model=model,
     )
 
 
@@ -116,6 +126,8 @@ def workload_scene(request: PageRequest, workload: Workload) -> Scene:
 
 def workload_subject(scene: Scene, workload: Workload) -> Subject:
     chips, citation = _origin_facts(workload)
+    if workload.outcome != Workload.Outcome.UNKNOWN:
+        chips = (*chips, Chip(workload.get_outcome_display().lower(), OUTCOME_CHIPS[workload.outcome]))
     return Subject(
         workload.name,
         "workloads",
@@ -125,6 +137,7 @@ def workload_subject(scene: Scene, workload: Workload) -> Subject:
         chips=chips,
         citation=citation,
         with_power=True,
+        workload=workload,
     )
 
 
@@ -163,8 +176,11 @@ def page(scene: Scene, subject: Subject) -> dict[str, Any]:
         "has_figures": bool(now),
         "api_call": scene.api_call(subject.group_by),
         "facts": [*subject.facts],
-        "site_panels": _site_panels(scene, subject.site) if subject.site else [],
+        "own_panels": _site_panels(scene, subject.site) if subject.site else [],
+        "outcomes": _outcomes(scene, subject.workload) if subject.workload else None,
     }
+    if subject.model and now:
+        context["own_panels"] = _model_panels(scene, subject.model, scope)
     if not now:
         return context
     arguments = (scene.organisation, scene.window, scene.selection, scope, scene.span.last)
@@ -208,6 +224,7 @@ def _breakdown(scene: Scene, name: str, scope: str, total: Figures) -> Panel:
         compact=True,
         limit=15,
         total=total,
+        calculation=scene.calculation_of(name),
     )
     table = ranking_table(frame, ranking, scene.filters)
     return Panel(f"By {shape.label.lower()}", table, scene.csv_url(f"by-{name}"), span=6)
@@ -216,6 +233,8 @@ def _breakdown(scene: Scene, name: str, scope: str, total: Figures) -> Panel:
 def export(scene: Scene, subject: Subject, panel: str) -> HttpResponse | None:
     """The file behind a panel; None for a panel that does not exist."""
     step = timelines.step_of(scene.window)
+    if subject.model and panel in ("units", "line"):
+        return _model_export(scene, subject.model, panel)
     groups: dict[str, tuple[str, ...]] = {
         "energy-over-time": ("day" if step == "week" else step, "kind"),
         "methods": ("month",),
@@ -227,6 +246,49 @@ def export(scene: Scene, subject: Subject, panel: str) -> HttpResponse | None:
         return None
     frame = queries.breakdown(scene.organisation, scene.window, scene.selection, "all", groups[panel])
     return scenes.frame_csv(scene, frame, groups[panel], panel)
+
+
+# --- A model's and a workload's own panels ---------------------------------------------------------------------------
+
+
+def _outcomes(scene: Scene, workload: Workload) -> dict[str, Any]:
+    """The form that says how a run ended."""
+    return {
+        "may": may(scene.request.membership.role, Capability.CONNECT),
+        "url": reverse("workload-outcome", args=[scene.organisation.slug, workload.pk]),
+        "choices": Workload.Outcome.choices,
+        "current": workload.outcome,
+    }
+
+
+def _model_panels(scene: Scene, model: AIModel, scope: str) -> list[Panel]:
+    found = []
+    rows = work.work_rows(scene.organisation.pk, scene.window, scope=scope, filters=scene.selection)
+    if rows and any(each.wh is not None for each in rows[0].intensities.values()):
+        sub = "Ratios of sums over the rows that carry the work; what was measured stands beside each."
+        table = work_tables.one_table(rows[0])
+        found.append(Panel("Units of AI work", table, scene.csv_url("units"), sub, more_url=scene.link("work")))
+    line = work.development_line(scene.organisation.pk, scene.window, model.slug, scope=scope)
+    if line.parts:
+        found.append(
+            Panel("Development line", work_tables.line_table(line), scene.csv_url("line"), work_tables.line_words(line))
+        )
+    return found
+
+
+def _model_export(scene: Scene, model: AIModel, panel: str) -> HttpResponse | None:
+    scope = _scope(model_subject(scene, model), scene.totals())
+    if panel == "units":
+        rows = work.work_rows(scene.organisation.pk, scene.window, scope=scope, filters=scene.selection)
+        records = work_tables.records(rows, "model")
+    else:
+        records = work_tables.line_records(
+            work.development_line(scene.organisation.pk, scene.window, model.slug, scope=scope)
+        )
+    if not records:
+        return None
+    name = f"{panels.heading(scene.organisation, scene.filters)}-{model.slug}-{panel}"
+    return csv_response(name, list(records[0]), [list(record.values()) for record in records])
 
 
 # --- A site's own panels --------------------------------------------------------------------------------------------

@@ -215,3 +215,32 @@ def test_a_development_line_has_every_run_by_study_and_outcome(organisation: Org
     assert line.lost_share is not None
     assert float(line.final_share) == pytest.approx(26 / 40)
     assert float(line.lost_share) == pytest.approx(13 / 40)
+
+
+def test_the_models_page_shows_units_and_line_and_gives_both_as_files(
+    viewer: Client, organisation: Organisation, estate: dict
+) -> None:
+    url = reverse("model", args=[organisation.slug, "atlas"]) + "?period=2026-Q3"
+    html = viewer.get(url).text
+    for words in ("Units of AI work", "Development line", "Stopped early", "No study named", "node 91 %", "65\u202f%"):
+        assert words in html
+    line = list(csv.DictReader(io.StringIO(viewer.get(f"{url}&format=csv&panel=line").text)))
+    assert {(row["study"], row["outcome"]): row["facility_energy_kwh"] for row in line}["sweep", "failed"] == "12.5"
+    (units,) = csv.DictReader(io.StringIO(viewer.get(f"{url}&format=csv&panel=units").text))
+    assert units["wh_per_1000_tokens"] == "1.25"
+
+
+def test_who_connects_says_on_the_runs_page_how_it_ended(
+    client: Client, make_person: Callable[..., Person], organisation: Organisation, estate: dict
+) -> None:
+    run = Workload.objects.of(organisation).get(name="eval")
+    page, post = (reverse(name, args=[organisation.slug, run.pk]) for name in ("workload", "workload-outcome"))
+    client.force_login(make_person("viewer"))
+    assert post not in client.get(page).text
+    assert client.post(post, {"outcome": "finished"}).status_code == 403
+    client.force_login(make_person("engineer"))
+    assert post in client.get(page).text
+    assert "Outcome of eval: finished." in client.post(post, {"outcome": "finished"}, follow=True).text
+    assert "Expected one of unknown, running" in client.post(post, {"outcome": "gone"}, follow=True).text
+    run.refresh_from_db()
+    assert run.outcome == "finished"

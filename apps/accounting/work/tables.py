@@ -108,6 +108,44 @@ def unit_panels(
     return panels
 
 
+def one_table(row: WorkRow) -> Table:
+    """Every unit of one model or workload, a row each, and its SCI."""
+    columns = [
+        Column("unit", "Per", numeric=False),
+        Column("work", "Work done"),
+        Column("energy", "Energy", hint="Facility energy: IT energy times PUE"),
+        Column("location", "Location-based"),
+        Column("market", "Market-based"),
+        Column("boundary", "Measured at", numeric=False),
+    ]
+    body = []
+    for code, unit in UNITS.items():
+        found = row.intensities[code]
+        if found.wh is None:
+            continue
+        divisor, energy, mass = SCALES.get(code, (1, "Wh", "g"))
+        values = ((found.wh, energy), (found.location_g, f"{mass} CO₂e"), (found.market_g, f"{mass} CO₂e"))
+        cells = [Cell(unit.label), Cell(f"{figures.count(_work(row, code))} {WORK_LABELS[code].lower()}")]
+        for value, words in values:
+            scaled = _scaled(value, divisor)
+            text = figures.DASH if scaled is None else f"{ratio_text(scaled)}{figures.NARROW}{words}"
+            cells.append(Cell(text, title=ratio_exact(scaled, words)))
+        body.append(Row([*cells, boundary_cell(found)]))
+    return Table("Energy and emissions per unit of work", columns, body)
+
+
+def line_words(line: DevelopmentLine) -> str:
+    """What share of the development line the final runs are, and what the failed and early-stopped ones."""
+    lost = figures.percent(float(line.lost_share)) if line.lost_share is not None else figures.DASH
+    words = "Everything of the period that led to the model, failed and early-stopped runs included: run, study, model."
+    if line.final_share is None:
+        return f"{words} No run is said to have finished: say it on the page of the run or by the API."
+    final = figures.percent(float(line.final_share))
+    return (
+        f"{words} Final runs (finished training and fine-tuning) are {final} of its energy, failed and stopped {lost}."
+    )
+
+
 def boundary_cell(found: Intensity) -> Cell:
     """What the readings behind a ratio measured; a mix is marked."""
     text = boundary_text(found.boundary)
