@@ -115,13 +115,8 @@ def _warnings(lot: Instrument, organisation: Organisation) -> Iterator[str]:
         yield "Criterion 3: it is not retired in a named tracking system, and covers nothing until it is."
     elif lot.retired_on < lot.vintage_end and lot.type == Instrument.Type.EAC:
         yield f"Retired on {lot.retired_on}, before the vintage ended on {lot.vintage_end}: check both dates."
-    claim_start, claim_end = lot.claim_start or lot.vintage_start, lot.claim_end or lot.vintage_end
-    months = max(_months_between(lot.vintage_start, claim_start), _months_between(claim_end, lot.vintage_end))
-    if months > organisation.vintage_window_months:
-        yield (
-            f"Criterion 4: the vintage lies {months} months from the consumption;"
-            f" the organisation's window is {organisation.vintage_window_months}."
-        )
+    if outside := outside_window(lot, organisation):
+        yield outside
     if lot.type == Instrument.Type.SUPPLIER and lot.supplier_attested is None:
         yield "Criterion 6: it is not stated whether the supplier attests the delivered mix."
     if lot.type == Instrument.Type.PPA and lot.exclusive_claim is None:
@@ -129,6 +124,18 @@ def _warnings(lot: Instrument, organisation: Organisation) -> Iterator[str]:
     earmarked = organisation.market_allocation == Organisation.MarketAllocation.EARMARKED
     if (lot.earmark_team_id or lot.earmark_model_id) and not earmarked:
         yield "The earmark has no effect: the organisation allocates instruments pro rata (Settings, Organisation)."
+
+
+def outside_window(lot: Instrument, organisation: Organisation) -> str:
+    """A sentence where the vintage lies further from the consumption named than the organisation's window, else ""."""
+    claim_start, claim_end = lot.claim_start or lot.vintage_start, lot.claim_end or lot.vintage_end
+    months = max(_months_between(lot.vintage_start, claim_start), _months_between(claim_end, lot.vintage_end))
+    if months <= organisation.vintage_window_months:
+        return ""
+    return (
+        f"Criterion 4: the vintage lies {months} months from the consumption;"
+        f" the organisation's window is {organisation.vintage_window_months}."
+    )
 
 
 def _months_between(earlier: date, later: date) -> int:

@@ -124,6 +124,16 @@ f,eac,DE,much,2026-01-01,2026-04-01,,,,,0
     ]
 
 
+def test_a_vintage_outside_its_window_is_named_with_its_row(organisation: Organisation) -> None:
+    file = f"""{LOT_HEAD},claim_start,claim_end
+a,eac,DE,1,2024-01-01,2024-04-01,AIB,GO-1,GO-9,2026-05-02,0,2026-01-01,2026-04-01
+b,eac,DE,1,2025-04-01,2025-07-01,AIB,GO-10,GO-19,2026-05-02,0,2026-01-01,2026-04-01
+"""
+    assert faults(organisation, file) == [(2, "vintage_start")]
+    organisation.vintage_window_months = 24
+    assert len(bring(organisation, file)) == 2
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

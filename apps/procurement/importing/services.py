@@ -12,7 +12,7 @@ from django.db import transaction
 
 from apps.organisations.models import Organisation
 from apps.procurement import queries, services
-from apps.procurement.checks import warnings
+from apps.procurement.checks import outside_window, warnings
 from apps.procurement.importing.bundles import Bundle, HourlyLot, read_bundles
 from apps.procurement.importing.lots import read_lots
 from apps.procurement.importing.reading import MOST_FAULTS, FileRefusedError, RowError
@@ -60,6 +60,9 @@ def _import_lots(organisation: Organisation, content: bytes, actor: str, reason:
         try:
             with transaction.atomic():
                 lot = services.create_instrument(organisation=organisation, actor=actor, reason=reason, **fields)
+                # A single lot is kept whatever its vintage; in a file it is a slip of a column or a year.
+                if outside := outside_window(lot, organisation):
+                    raise ValidationError({"vintage_start": outside})
                 made.append((row, Imported(lot, 0, warnings(lot, organisation))))
         except ValidationError as error:
             errors += list(_row_errors(row, error, fields))
