@@ -154,10 +154,10 @@ def test_somebody_elses_series_is_not_used(loaded, other_organisation):
 def test_the_carbon_free_score_is_absent_where_the_grid_is_not_known(loaded):
     hourly_lot(loaded, {0: 4, 1: 10})
     series("hourly_cfe", "DE", {0: 500_000, 3: 250_000})
-    # 4 + 6 / 2; covered altogether, so the grid does not matter; not known; 10 / 4
-    assert rows_of(loaded, "carbon_free") == [7_000_000, 10_000_000, None, 2_500_000]
+    # 4 + 6 / 2; covered altogether, but the grid is not known; not known; 10 / 4
+    assert rows_of(loaded, "carbon_free") == [7_000_000, None, None, 2_500_000]
     [row] = queries.market_sums(loaded, Q3)
-    assert (row.cfe_fraction, row.cfe_known) == (pytest.approx(19.5 / 30), pytest.approx(0.75))
+    assert (row.cfe_fraction, row.cfe_known) == (pytest.approx(9.5 / 20), pytest.approx(0.5))
     assert row.matched_fraction == pytest.approx(14 / 40)
 
 

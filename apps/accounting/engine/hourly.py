@@ -151,12 +151,11 @@ def carbon_free_energy(*, load: Int64Array, contracted: Int64Array, grid_cfe_ppm
     """CFE(h) of [2] [mWh]: ``contracted + (load - contracted) x carbon-free share of the grid``.
 
     ``contracted``: carbon-free energy matched in the hour, at most the load; standard supply is part of the grid and
-    is not in it. :data:`ABSENT` where the grid's share is not known, and the hour has load that takes it.
+    is not in it. :data:`ABSENT` where the grid's share is not known, in hours that are covered altogether too: a score
+    over those alone would be 1.
     """
-    rest = load - contracted
-    known = np.maximum(grid_cfe_ppm, 0)
-    score = contracted + scaled_product(rest, known, 6)
-    return np.where((grid_cfe_ppm == ABSENT) & (rest > 0), ABSENT, score)
+    score = contracted + scaled_product(load - contracted, np.maximum(grid_cfe_ppm, 0), 6)
+    return np.where(grid_cfe_ppm == ABSENT, ABSENT, score)
 
 
 def contracted_match(matched: Int64Array, load: Int64Array) -> Fraction | None:

@@ -137,7 +137,7 @@ def lot_table(outcome: dict[str, Any], markets: Sequence[str]) -> Table | None:
                 for number, reason in zip(lot["rejected_criteria"], lot["reasons"], strict=True)
             ]
             if not chips:
-                chips.append(Chip("meets all eight", "ok"))
+                chips.append(Chip("fails none" if "unattested" in lot["flags"] else "meets all eight", "ok"))
             if "flat_profile" in lot["flags"]:
                 chips.append(
                     Chip("flat profile", "warn", "Hourly production is not known: spread evenly over the vintage")
