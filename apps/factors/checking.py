@@ -74,7 +74,9 @@ def _check_rows(table: FactorTable, zones: Collection[str], known: Mapping[str, 
                 judged.append(value)
                 largest = max(largest, (value, row, column))
                 if plausibility.looks_like_kg_per_kwh(value, known.get(zone)):
-                    expected = f"kg/MWh (equal to g/kWh): {known[zone]:f} is held for {zone}; it looks like kg/kWh"
+                    expected = (
+                        f"kg/MWh (equal to g/kWh): {known[zone].normalize():f} is held for {zone}; it looks like kg/kWh"
+                    )
                     table.fault(row, column, f"{value:f}", expected, sheet)
     if plausibility.table_looks_like_kg_per_kwh(judged):
         expected = "kg/MWh (equal to g/kWh); the largest factor of the file is so small that it looks like kg/kWh"

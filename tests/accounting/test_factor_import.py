@@ -170,6 +170,7 @@ def test_the_edition_held_already_with_other_content_is_a_fault(officer: Client,
     services.work(taken.pk)
     again = upload(officer, organisation, GOOD)
     services.work(again.pk)
+    assert "importing it would add nothing" in officer.get(page(again)).content.decode()
     officer.post(page(again, "confirm/"))
     services.work(again.pk)
     assert "The very same dataset was there already" in officer.get(page(again)).content.decode()

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from apps.accounting.models import FactorImport
 from apps.audit.services import record
+from apps.factors import queries as factors
 from apps.factors.comparison import Change, Comparison
 from apps.factors.formats.table import FactorFileError, Table
 from apps.factors.services import comparison_of, faults_of, import_tables, read_tables
@@ -178,6 +179,9 @@ class _Job:
         faults = faults_of(tables)
         organisation_id = self.taken.organisation_id
         outcome = [_outcome(table, None if faults else comparison_of(table, organisation_id)) for table in tables]
+        for one in () if faults else outcome:
+            facts = one["facts"]
+            one["held"] = factors.dataset(facts["slug"], facts["edition"], organisation_id) is not None
         kept = [asdict(fault) for fault in faults[:FAULTS_KEPT]]
         if faults:
             self.finish(State.FAULTY, "Refused", outcome=outcome, faults=kept)

@@ -86,6 +86,7 @@ def review(request: PageRequest, import_id: UUID) -> HttpResponse:
         "taken": taken,
         "under_way": queries.is_under_way(taken),
         "datasets": queries.datasets(taken),
+        "all_held": all(one.get("held") for one in taken.outcome),
         "faults": faults[: queries.SHOWN_FAULTS],
         "fault_count": len(faults),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
@@ -29,7 +28,7 @@ def text_of(cell: Any) -> str:
         return ""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
-    return re.sub(r"\s+", " ", str(cell)).strip()
+    return " ".join(str(cell).split())
 
 
 def number_of(cell: Any) -> Decimal | None:
