@@ -304,7 +304,7 @@ def test_what_cannot_be_booked_says_why(
     assert "still being settled" in book(client)
     settle(organisation.pk)
     set_pue(site=site, start=date(2026, 1, 1), pue=Decimal("1.3"), source="meter", actor="system")
-    assert "being settled" in book(client)
+    assert "still being settled" in book(client)
     assert not Reconciliation.unscoped.exists()
     assert not Source.unscoped.filter(name="meter/fra1").exists()
 

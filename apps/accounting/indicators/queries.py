@@ -53,11 +53,11 @@ KINDS = (
     ),
     Kind(
         "ref", "REF", "Renewable energy factor", "", "ISO/IEC 30134-3, EN 50600-4-3",
-        "Renewable energy", "Facility energy", "kWh", indicators.ref,
+        "Renewable energy", "facility energy", "kWh", indicators.ref,
     ),
     Kind(
         "erf", "ERF", "Energy reuse factor", "", "ISO/IEC 30134-6, EN 50600-4-6",
-        "Reused energy", "Facility energy", "kWh", indicators.erf,
+        "Reused energy", "facility energy", "kWh", indicators.erf,
     ),
     Kind(
         "cue_location", "CUE, location-based", "Carbon usage effectiveness", "kg CO₂e/kWh",

@@ -12,7 +12,6 @@ from apps.core.tables import Cell, Chip, Column, Row, Table
 from apps.sites.models import SiteMeasurement
 
 WHOLE = 1_000_000  # mWh in a kWh, ml in a m3, mg in a kg: every term is exported in the unit a million times as large
-_UNITS = {"kWh": "kWh", "m3": "m³", "kg": "kg CO₂e"}
 
 
 def text_of(result: Result) -> str:
@@ -23,18 +22,18 @@ def text_of(result: Result) -> str:
     return figures.number(Decimal(result.value.numerator) / Decimal(result.value.denominator), decimals)
 
 
-def _term(value: int | None, unit: str) -> str:
-    if value is None:
-        return figures.DASH
-    return f"{Decimal(value) / WHOLE:,.1f}{figures.NARROW}{_UNITS[unit]}"
-
-
 def terms_of(result: Result) -> str:
-    """Numerator and denominator in words, for the line below a value."""
-    found = result.indicator
-    if found.numerator is None and found.denominator is None:
+    """Numerator and denominator in words, for the line below a value: ``271.0 / 210.0 MWh``."""
+    numerator, denominator = result.indicator.numerator, result.indicator.denominator
+    if numerator is None or denominator is None:
         return ""
-    return f"{_term(found.numerator, result.kind.numerator_unit)} / {_term(found.denominator, 'kWh')}"
+    unit = figures.column_energy_unit([denominator])
+    over = f"{figures.energy_in(denominator, unit)}{figures.NARROW}{unit}"
+    if result.kind.numerator_unit == "kWh":
+        return f"{figures.energy_in(numerator, unit)} / {over}"
+    if result.kind.numerator_unit == "kg":
+        return f"{figures.mass(numerator)} / {over}"
+    return f"{figures.number(Decimal(numerator) / WHOLE, 1)}{figures.NARROW}m³ / {over}"
 
 
 def chips_of(result: Result, days: int) -> tuple[Chip, ...]:
@@ -46,12 +45,16 @@ def chips_of(result: Result, days: int) -> tuple[Chip, ...]:
         title = (
             "IT energy is not metered; the telemetry of the equipment stands in. What it misses makes the value higher"
         )
-        chips.append(Chip("IT from telemetry", "info", title))
+        chips.append(Chip("telemetry", "info", title))
     if result.indicator.is_capped:
         chips.append(Chip("capped at 1", "", "More renewable energy was used or claimed than the facility took"))
     if result.value is not None and result.days < days:
         chips.append(
-            Chip(f"{result.days} of {days} days", "warn", "Summed over the days on which both terms are known")
+            Chip(
+                f"{result.days} days",
+                "warn",
+                f"Summed over the {result.days} of {days} days on which both terms are known",
+            )
         )
     return tuple(chips)
 
@@ -76,10 +79,11 @@ def table_of(found: Indicators, caption: str) -> Table:
 
 
 def _cell(result: Result, days: int, of_sites: int = 0) -> Cell:
-    note = terms_of(result) if result.value is not None or result.error else result.why
+    # The first term that is missing; the tooltip names them all.
+    note = terms_of(result) if result.value is not None or result.error else result.why.split(" and no ")[0]
     if of_sites and result.value is not None and result.sites < of_sites:
-        note = f"{note}; {result.sites} of {of_sites} sites"
-    return Cell(text_of(result), title=result.why, note=note, chips=chips_of(result, days))
+        note = f"{note}, {result.sites} of {of_sites} sites"
+    return Cell(text_of(result), title=result.why or result.it_from, note=note, chips=chips_of(result, days))
 
 
 def coverage_table(sites: Sequence[SiteIndicators], caption: str) -> Table:

@@ -11,7 +11,6 @@ from fractions import Fraction
 import numpy as np
 from django.db import connection
 
-from apps.accounting import inputs
 from apps.accounting.engine.reconciliation import (
     BoolArray,
     Comparison,
@@ -143,6 +142,7 @@ class MonthRow:
     comparison: Comparison
     is_over: bool
     booking: Reconciliation | None
+    telemetry_milliwatt_hours: int = 0  # of the whole month, metered days or not
     in_ledger_milliwatt_hours: int = 0  # what stands booked in the settled accounts
     missing: list[str] = field(default_factory=list)  # meters and the days that they lack, in words
 
@@ -180,8 +180,8 @@ class MonthRow:
 
     @property
     def total_milliwatt_hours(self) -> int:
-        """Facility energy of the site in the settled accounts: telemetry and what was booked."""
-        return self.comparison.telemetry_milliwatt_hours + self.in_ledger_milliwatt_hours
+        """Facility energy of the site's month in the settled accounts: telemetry and what was booked."""
+        return self.telemetry_milliwatt_hours + self.in_ledger_milliwatt_hours
 
 
 def month_rows(
@@ -221,6 +221,7 @@ def month_rows(
                     comparison=comparison,
                     is_over=midnight(from_epoch_day(stop)) <= now,
                     booking=booking,
+                    telemetry_milliwatt_hours=int(days.telemetry[cut].sum()),
                     in_ledger_milliwatt_hours=int(days.booked[cut].sum()),
                     missing=_missing(metered, start, stop) if comparison.metered_days else [],
                 )
@@ -258,6 +259,7 @@ class Part:
     measurement: SiteMeasurement
     last_day: date
     milliwatt_hours: int
+    is_whole: bool  # whether all its days lie in the month
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,8 @@ def behind(organisation: Organisation, site: Site, month: int) -> Behind:
         begin = epoch_day(row.start)
         edges = np.array([max(begin, first), min(epoch_day(row.end), end)]) - begin
         since, upto = part_up_to(row.amount, edges, (row.end - row.start).days).tolist()
-        parts.append(Part(row, measurements.last_day(row), upto - since))
+        is_whole = start <= row.start and row.end <= stop
+        parts.append(Part(row, measurements.last_day(row), upto - since, is_whole))
     metered = metered_by_day(readings_of(organisation.pk, [quantity], first, end)[site.pk, quantity], first, end)
     it = days_in_ledger(organisation.pk, first, end)[site.pk].it
     by_equipment = int(it[metered.complete].sum())
@@ -310,11 +313,6 @@ def pending_hours(organisation_id: int, months: Sequence[int]) -> int:
         organisation_id=organisation_id, hour__gte=epoch_hour(midnight(first)), hour__lt=epoch_hour(midnight(end))
     )
     return rows.values("hour").distinct().count()
-
-
-def is_settled(organisation_id: int, month: int) -> bool:
-    """Whether the ledger of a month follows from its readings and the present inputs (PUE, sites, mappings)."""
-    return not pending_hours(organisation_id, [month]) and not inputs.stale(organisation_id)
 
 
 def extent(organisation: Organisation | int) -> tuple[datetime | None, datetime | None]:

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounting import inputs
 from apps.accounting.engine.reconciliation import booked_readings
 from apps.accounting.models import Reconciliation
 from apps.accounting.queries import RECONCILIATION_PREFIX
@@ -26,7 +27,6 @@ from apps.telemetry.batch import Naming, SampleBatch
 PROTOCOL = "reconciliation"
 
 
-@transaction.atomic
 def book_difference(
     *, organisation: Organisation, site: Site, month: int, note: str, actor: str, now: datetime | None = None
 ) -> Reconciliation:
@@ -39,8 +39,14 @@ def book_difference(
     note = note.strip()
     if not note:
         raise ValidationError({"note": "Say what the difference is taken to be, or why it is booked."})
-    site = _hold(site)
-    row = queries.month_row(organisation, site, month, now or datetime.now(UTC))
+    # A PUE or a mapping that has just changed marks its hours, which are then waited for like any others.
+    inputs.refresh(organisation.pk)
+    with transaction.atomic():
+        return _book(organisation, _hold(site), month, note, actor, now or datetime.now(UTC))
+
+
+def _book(organisation: Organisation, site: Site, month: int, note: str, actor: str, now: datetime) -> Reconciliation:
+    row = queries.month_row(organisation, site, month, now)
     _check(organisation, row)
     comparison = row.comparison
     booking = row.booking or Reconciliation(organisation=organisation, site=site, month=month)
@@ -105,10 +111,6 @@ def _check(organisation: Organisation, row: queries.MonthRow) -> None:
         raise ValidationError(
             f"{pending:,} hour{'' if pending == 1 else 's'} of {row.name} are still being settled, so the difference is"
             " not known yet. Try again in a minute."
-        )
-    if not queries.is_settled(organisation.pk, row.month):
-        raise ValidationError(
-            "PUE or a mapping has just changed and the accounts are being settled. Try again shortly."
         )
     difference = row.comparison.difference_milliwatt_hours or 0
     if row.booking is None and difference <= 0:

@@ -76,6 +76,7 @@ def month(request: PageRequest, site_code: str, month: str) -> HttpResponse:
         "chips": tables.chips_of(row),
         "stale": tables.stale_text(row) if row.is_stale else "",
         "behind": behind,
+        "is_parted": any(not part.is_whole for part in behind.parts),
         "pending": queries.pending_hours(request.organisation.pk, [number]),
         "equals_meter": row.comparison.is_fully_metered
         and row.total_milliwatt_hours == row.comparison.metered_milliwatt_hours,
