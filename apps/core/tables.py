@@ -24,6 +24,7 @@ class Cell:
     chips: tuple[Chip, ...] = ()
     bar: float | None = None  # a share from 0 to 1
     quality: str = ""
+    calculation: str = ""  # where the figure's calculation is shown; the quality letter leads there
 
     @property
     def bar_width(self) -> str:

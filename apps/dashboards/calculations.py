@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from apps.accounting.calculations import evidence
@@ -100,7 +102,8 @@ def download(request: PageRequest) -> HttpResponseBase:
     try:
         return file_answer(Calculation(_query(scene)), kind, request.organisation)
     except TooManyLinesError as error:
-        raise BadRequest(str(error)) from None
+        messages.error(request, str(error))
+        return redirect(f"{reverse('calculations', args=[request.organisation.slug])}?{request.GET.urlencode()}")
 
 
 @requires(Capability.READ)
@@ -110,7 +113,7 @@ def line(request: PageRequest) -> HttpResponse:
     moment = parse_moment(request.GET.get("hour", ""))
     account = request.GET.get("account", "")
     if moment is None or not account.isdecimal() or len(account) > 18:
-        raise Http404("A line is named by its hour and account.")
+        raise BadRequest("A line is named by its hour and account.")
     hour = epoch_hour(moment)
     found = evidence.line_evidence(request.organisation.pk, hour, int(account)) if 0 <= hour < 2**31 else None
     if found is None:

@@ -146,6 +146,7 @@ def _team_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, A
         lambda row: panels.share_chips(queries.figures_of(row)),
         (share,),
         total=total,
+        calculation=scene.calculation_of("team"),
     )
     return {
         "table": ranking_table(frame, ranking, scene.filters),
@@ -169,6 +170,7 @@ def _model_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, 
         lambda row: panels.origin_chip(origins.get(str(row["model"]))),
         (_energy_extra(frame, "training", "Training"), _energy_extra(frame, "inference", "Inference"), _token_extra()),
         total=total,
+        calculation=scene.calculation_of("model"),
     )
     return {
         "table": ranking_table(frame, ranking, scene.filters),
@@ -206,6 +208,7 @@ def _workload_table(scene: Scene, shape: List, total: Figures | None) -> dict[st
             _text_extra("kind", "Kind", lambda row: KIND_LABELS.get(str(row["kind"]), str(row["kind"]))),
         ),
         total=total if not search else None,
+        calculation=scene.calculation_of(*shape.group_by),
     )
     table = ranking_table(frame, ranking, scene.filters)
     page_count = max(1, -(-len(frame) // PER_PAGE))
@@ -270,7 +273,10 @@ def _site_table(scene: Scene, shape: List, total: Figures | None) -> dict[str, A
         return scene.link("sources") if figures.is_absent(key) else scene.link("site", key)
 
     quiet = [found for code, found in facts.items() if code not in set(frame["site"].dropna())]
-    ranking = Ranking(shape.dimension, _caption(scene, shape), link, chips, extras, total=total)
+    calculation = scene.calculation_of("site")
+    ranking = Ranking(
+        shape.dimension, _caption(scene, shape), link, chips, extras, total=total, calculation=calculation
+    )
     return {
         "table": ranking_table(frame, ranking, scene.filters),
         "chart": comparisons.methods(scene, shape.dimension, frame, total),

@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 from django.http import HttpResponse
 
+from apps.accounting.quality.findings import headline
+from apps.accounting.quality.tables import INTERVALS_HEADER, interval_chart, interval_records
 from apps.core import figures
+from apps.core.filters import NONE
 from apps.core.tables import Cell, Chip, Column, Row, Table
 from apps.dashboards import charts, panels, queries, scenes, timelines
 from apps.dashboards.panels import DIMENSIONS, Ranking, ranking_table
@@ -86,9 +89,11 @@ def sites_table(scene: Scene, frame: pd.DataFrame, caption: str) -> Table:
         Column("market", "Market-based", f"{mass_unit} CO₂e"),
     ]
 
-    def amounts(scope: str, each: Figures) -> list[Cell]:
+    def amounts(scope: str, each: Figures, code: str) -> list[Cell]:
+        bar = each.energy / largest if largest else 0.0
+        calculation = scene.calculation_url(scope, site=code)
         return [
-            panels.energy_cell(each.energy, energy_unit, each.energy / largest if largest else 0.0, each.quality),
+            panels.energy_cell(each.energy, energy_unit, bar, each.quality, calculation),
             panels.mass_cell(each.location, mass_unit, panels.absence(each, scope)),
             panels.mass_cell(each.market, mass_unit, panels.absence(each, scope)),
         ]
@@ -111,7 +116,7 @@ def sites_table(scene: Scene, frame: pd.DataFrame, caption: str) -> Table:
                         Cell("", chips=(CONTROL_CHIPS[site.control],)),
                         Cell(figures.pue(rate.pue_ppm if rate else None), title=rate.pue_source if rate else ""),
                         factor_cell(site_facts),
-                        *amounts(scope, each),
+                        *amounts(scope, each, code),
                     ]
                 )
             )
@@ -124,7 +129,7 @@ def sites_table(scene: Scene, frame: pd.DataFrame, caption: str) -> Table:
                     Cell("", chips=(chip,)),
                     Cell(figures.DASH),
                     Cell(figures.DASH),
-                    *amounts(scope, each),
+                    *amounts(scope, each, NONE),
                 ],
                 "unassigned",
             )
@@ -188,7 +193,16 @@ def ranking_of(scene: Scene, dimension: str, total: Figures) -> tuple[Table, Any
             return panels.origin_chip(origins.get(str(row["model"])))
         return panels.share_chips(queries.figures_of(row))
 
-    ranking = Ranking(shape, f"{shape.label}s by energy, Scope 2", link, chips, compact=True, limit=6, total=total)
+    ranking = Ranking(
+        shape,
+        f"{shape.label}s by energy, Scope 2",
+        link,
+        chips,
+        compact=True,
+        limit=6,
+        total=total,
+        calculation=scene.calculation_of(shape.name),
+    )
     return ranking_table(frame, ranking, scene.filters), frame
 
 
@@ -203,6 +217,10 @@ def export(scene: Scene, panel: str) -> HttpResponse | None:
         "models": ("model",),
         "sites": ("site",),
     }
+    if panel == "intervals":
+        by_site = queries.breakdown(scene.organisation, scene.window, scene.selection, "all", ("site",))
+        surety = headline(scene.organisation.pk, scene.window, scene.selection, by_site)
+        return scenes.table_csv(scene, INTERVALS_HEADER, interval_records(surety), panel)
     if panel not in groups:
         return None
     scope = "all" if panel == "sites" else scene.filters.scope
@@ -225,6 +243,7 @@ def overview(scene: Scene) -> dict[str, Any]:
         if figures.is_absent(row["team"])
     )
     things = todos(scene, now, attention, without_team)
+    surety = headline(scene.organisation.pk, scene.window, scene.selection, by_site)
     arguments = (scene.organisation, scene.window, scene.selection, "2", scene.span.last)
     return {
         "state": state_chip(scene),
@@ -235,12 +254,14 @@ def overview(scene: Scene) -> dict[str, Any]:
         "scope_all_query": scene.filters.query(scope="all"),
         "kpis": [
             scenes.energy_kpi(scope_2, earlier, scene, "Energy, Scope 2 sites"),
-            *scenes.method_kpis(scope_2, earlier, scene, "Scope 2, "),
+            *scenes.method_kpis(scope_2, earlier, scene, "Scope 2, ", surety),
             scenes.token_kpi(scene, "2", scope_2, earlier),
             scenes.memo_kpi(now.get("3"), before.get("3"), scene),
         ],
         "energy": charts.energy_chart(timelines.energy_over_time(*arguments), scene.csv_url("energy-over-time")),
         "methods": charts.methods_chart(timelines.methods_over_time(*arguments), scene.csv_url("methods"), "2"),
+        "surety": interval_chart(surety, scene.csv_url("intervals")) if surety else None,
+        "quality_url": scene.link("quality"),
         "teams": teams,
         "models": models,
         "sites": sites_table(scene, by_site, "Sites: control class, PUE, grid factor and emissions by both methods"),

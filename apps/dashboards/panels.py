@@ -45,8 +45,11 @@ def share_chips(found: Figures) -> tuple[Chip, ...]:
     return tuple(chips)
 
 
-def energy_cell(value: int | None, unit: str, bar: float | None = None, quality: str = "") -> Cell:
-    return Cell(figures.energy_in(value, unit), title=figures.energy_exact(value), bar=bar, quality=quality)
+def energy_cell(
+    value: int | None, unit: str, bar: float | None = None, quality: str = "", calculation: str = ""
+) -> Cell:
+    exact = figures.energy_exact(value)
+    return Cell(figures.energy_in(value, unit), title=exact, bar=bar, quality=quality, calculation=calculation)
 
 
 def mass_cell(value: int | None, unit: str, reason: str = "") -> Cell:
@@ -117,6 +120,7 @@ class Ranking:
     compact: bool = False  # on the overview: no sorting, fewer columns
     limit: int = 0
     total: Figures | None = None  # of the scope shown; from unrounded figures
+    calculation: Callable[[dict[str, Any]], str] = lambda row: ""  # the page that shows how a row came about
 
 
 def label_of(row: Mapping[str, Any], dimension: Dimension) -> str:
@@ -172,7 +176,13 @@ def ranking_table(frame: pd.DataFrame, ranking: Ranking, filters: Filters) -> Ta
             chips.append(SCOPE_NOTES[scope])
         done = [
             Cell(label_of(row, dimension), url=ranking.link(row[dimension.key]), chips=tuple(chips)),
-            energy_cell(found.energy, energy_unit, found.energy / largest if largest else 0.0, found.quality),
+            energy_cell(
+                found.energy,
+                energy_unit,
+                found.energy / largest if largest else 0.0,
+                found.quality,
+                ranking.calculation(row),
+            ),
             mass_cell(found.location, mass_unit, absence(found, scope)),
             mass_cell(found.market, mass_unit, absence(found, scope)),
         ]

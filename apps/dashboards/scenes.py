@@ -10,11 +10,13 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import reverse
 
+from apps.accounting.quality.findings import Group
+from apps.accounting.quality.tables import plus_minus, range_text
 from apps.core import figures
 from apps.core.exports import csv_response
 from apps.core.filters import NONE, SCOPES, Filters, parse_filters, present_quarter, quarters_between
 from apps.core.windows import Window, midnight
-from apps.dashboards import queries
+from apps.dashboards import panels, queries
 from apps.dashboards.navigation import is_open_to, url_of
 from apps.dashboards.panels import KIND_LABELS, export_rows, heading, share_chips
 from apps.dashboards.queries import Figures, Span
@@ -59,10 +61,13 @@ class Kpi:
     title: str = ""
     note: str = ""
     quality: str = ""
+    interval: str = ""  # "± 8.7 %"
+    interval_range: str = ""  # "11.2 to 13.4 t CO₂e"
     change: Change | None = None
     memo: bool = False
     chips: tuple[Any, ...] = ()
     url: str = ""
+    calculation: str = ""  # where it is shown how the figure came about, when not as the page's other figures
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,18 @@ class Scene:
         else:
             url = reverse(route, args=[self.organisation.slug, *arguments])
         return f"{url}?{self.filters.period_query}" if url else ""
+
+    def calculation_url(self, scope: str = "2", **chosen: str) -> str:
+        """The page that shows how the figures of this filter, or of one row of it, came about."""
+        values = {name: [value or NONE for value in values] for name, values in self.extra.items()}
+        query = self.filters.query(sort="", q="", scope="" if scope == "2" else scope, **(values | chosen))
+        return f"{reverse('calculations', args=[self.organisation.slug])}?{query}"
+
+    def calculation_of(self, *names: str) -> Callable[[dict[str, Any]], str]:
+        """The same for each row of a table by these dimensions."""
+        return lambda row: self.calculation_url(
+            str(row["scope"]), **{name: panels.filter_value(row[name]) for name in names}
+        )
 
     def csv_url(self, panel: str) -> str:
         return "?" + self.filters.query(format="csv", panel=panel)
@@ -196,17 +213,17 @@ def energy_kpi(now: Figures, before: Figures, scene: Scene, label: str = "Energy
     )
 
 
-def method_kpis(now: Figures, before: Figures, scene: Scene, prefix: str) -> list[Kpi]:
-    """Location-based and market-based, in the same unit and the same size."""
+def method_kpis(now: Figures, before: Figures, scene: Scene, prefix: str, surety: Group | None = None) -> list[Kpi]:
+    """Location-based and market-based, in the same unit and the same size; with their intervals where known."""
     unit = figures.mass_unit(max(now.location or 0, now.market or 0)) if now.location or now.market else "kg"
     cards = []
     # Instruments of a claim year are matched with the whole year's consumption, so its quarters can still change.
     by_year = scene.organisation.claim_period == Organisation.ClaimPeriod.YEAR
     year_is_open = by_year and midnight(date(scene.window.start.year + 1, 1, 1)) > datetime.now(UTC)
     provisional = "Provisional: instruments are claimed by the year, which is not over."
-    for label, value, earlier in (
-        (f"{prefix}location-based", now.location, before.location),
-        (f"{prefix}market-based", now.market, before.market),
+    for label, value, earlier, interval in (
+        (f"{prefix}location-based", now.location, before.location, surety.location if surety else None),
+        (f"{prefix}market-based", now.market, before.market, surety.market if surety else None),
     ):
         cards.append(
             Kpi(
@@ -216,6 +233,8 @@ def method_kpis(now: Figures, before: Figures, scene: Scene, prefix: str) -> lis
                 title=figures.mass_exact(value),
                 note=_why_absent(now) if value is None else provisional if year_is_open and "market" in label else "",
                 quality=now.quality if value is not None else "",
+                interval=plus_minus(interval) if interval and interval.share is not None else "",
+                interval_range=range_text(interval) if interval else "",
                 change=change_of(value, earlier, scene.compared_label) if value is not None else None,
             )
         )
@@ -241,6 +260,7 @@ def token_kpi(scene: Scene, scope: str, now: Figures, before: Figures) -> Kpi:
             title=INTENSITY_BOUNDARY,
             note="Facility energy of inference, location-based; idle not in it.",
             change=change_of(value, earlier.mg_per_1000_tokens, scene.compared_label),
+            calculation=scene.calculation_url(scope, kind="inference"),
         )
     return Kpi(
         "Carbon intensity",
@@ -266,10 +286,16 @@ def memo_kpi(now: Figures | None, before: Figures | None, scene: Scene) -> Kpi:
         change=change_of(now.location, before.location if before else None, scene.compared_label),
         memo=True,
         url="?" + scene.filters.query(scope="3"),
+        calculation=scene.calculation_url("3"),
     )
 
 
 def frame_csv(scene: Scene, frame: Any, dimensions: tuple[str, ...], name: str) -> HttpResponse:
     """A ledger frame as a file, named after the organisation, the period and the panel."""
     header, rows = export_rows(frame, dimensions)
+    return csv_response(f"{heading(scene.organisation, scene.filters)}-{name}", header, rows)
+
+
+def table_csv(scene: Scene, header: list[str], rows: list[list[Any]], name: str) -> HttpResponse:
+    """Rows as a file, named like those of :func:`frame_csv`."""
     return csv_response(f"{heading(scene.organisation, scene.filters)}-{name}", header, rows)

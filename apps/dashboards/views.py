@@ -50,6 +50,7 @@ def overview(request: PageRequest) -> HttpResponse:
             raise Http404("The overview has no such panel.")
         return answer
     context = _frame(scene, "team", "model", "site", "kind") | overview_page.overview(scene)
+    context["calculation_url"] = scene.calculation_url()
     return render(request, "dashboards/overview.html", context)
 
 
@@ -93,6 +94,7 @@ def _detail(request: PageRequest, scene: Scene, subject: details.Subject, *selec
             raise Http404("The page has no such panel.")
         return answer
     context = _frame(scene, *selects) | details.page(scene, subject)
+    context["calculation_url"] = scene.calculation_url(context["scope"])
     return render(request, "dashboards/detail.html", context)
 
 
