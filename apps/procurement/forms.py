@@ -20,7 +20,7 @@ MOST_MWH = 4_000_000_000  # more than a year of the largest electricity market; 
 
 
 def _date(**options: Any) -> forms.DateField:
-    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **options)
 
 
 def _listed(name: str) -> forms.TextInput:

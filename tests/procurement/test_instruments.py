@@ -218,7 +218,9 @@ def test_a_lot_is_corrected_on_its_page(signed_in: Callable[[str], Client], orga
     instrument = add(organisation)
     client = signed_in("officer")
     url = f"/o/{organisation.slug}/instruments/{instrument.pk}/"
-    form = client.get(url).context["form"]
+    answer = client.get(url)
+    assert 'type="date" name="vintage_start" value="2026-01-01"' in answer.content.decode().replace("  ", " ")
+    form = answer.context["form"]
     values = {name: value for name, value in form.initial.items() if value is not None}
     assert values["volume_mwh"] == "120"
     client.post(url, {**values, "volume_mwh": "0.000000001", "reason": "typing error"})
