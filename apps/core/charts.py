@@ -182,6 +182,7 @@ def ranged_bars(
             "y": [position],
             "hovertemplate": f"{each.name}: <b>%{{x:,.3~f}}</b> {unit}<extra></extra>",
         }
+        trace["marker"]["opacity"] = 0.5  # the whisker's lower half lies on the bar
         if limits:
             trace["error_x"] = {
                 "type": "data",

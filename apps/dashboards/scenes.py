@@ -62,7 +62,7 @@ class Kpi:
     note: str = ""
     quality: str = ""
     interval: str = ""  # "± 8.7 %"
-    interval_range: str = ""  # "11.2 to 13.4 t CO₂e"
+    interval_range: str = ""  # "11.2 to 13.4 t"
     change: Change | None = None
     memo: bool = False
     chips: tuple[Any, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,14 +43,14 @@ def plus_minus(found: Estimated) -> str:
 
 
 def range_text(found: Estimated, kind: str = "mass") -> str:
-    """ "11.2 to 13.4 t CO₂e", in the unit of the figure itself; empty without an interval."""
+    """ "11.2 to 13.4 t", in the unit of the figure itself; empty without an interval."""
     if found.value is None or found.low is None or found.high is None:
         return ""
     if kind == "energy":
         unit = figures.energy_unit(found.value or found.high)
         return f"{figures.energy_in(found.low, unit)} to {figures.energy_in(found.high, unit)}{figures.NARROW}{unit}"
     unit = figures.mass_unit(found.value or found.high)
-    return f"{figures.mass_in(found.low, unit)} to {figures.mass_in(found.high, unit)}{figures.NARROW}{unit} CO₂e"
+    return f"{figures.mass_in(found.low, unit)} to {figures.mass_in(found.high, unit)}{figures.NARROW}{unit}"
 
 
 def hours(milliseconds: float) -> str:
@@ -178,6 +179,25 @@ def interval_chart(found: Group, csv_url: str = "", chart_id: str = "intervals")
         sub=f"{unit} CO₂e. The whiskers are the 95 % intervals, by the uncertainty table in force.",
         csv_url=csv_url,
     )
+
+
+INTERVALS_HEADER = ["method", "kg", "low_kg", "high_kg", "uncertainty"]
+
+
+def interval_records(found: Group | None) -> list[list[Any]]:
+    """The two Scope 2 figures with their intervals; none without figures."""
+    pairs = [("location-based", found.location), ("market-based", found.market)] if found else []
+    return [[name, *_interval_cells(each)] for name, each in pairs]
+
+
+def _interval_cells(each: Estimated) -> list[Any]:
+    share = None if each.share is None else round(each.share, 6)
+    return [_millionths(each.value), _millionths(each.low), _millionths(each.high), share]
+
+
+def _millionths(value: int | None) -> str | None:
+    """Milligrams as kg, milliwatt-hours as kWh."""
+    return None if value is None else f"{Decimal(value).scaleb(-6):f}"
 
 
 def drivers_table(found: Findings) -> Table:
@@ -320,24 +340,15 @@ def gaps_records(found: Missing) -> list[list[Any]]:
 
 
 def sites_records(found: Findings) -> list[list[Any]]:
-    def millionths(value: int | None) -> str | None:
-        return None if value is None else f"{value / 1_000_000:.6f}"
-
-    def share(value: float | None) -> float | None:
-        return None if value is None else round(value, 6)
-
     return [
         [
             group.site,
             group.scope,
-            millionths(group.energy.value),
-            *map(millionths, group.tiers),
-            share(group.energy.share),
-            *(
-                cell
-                for each in (group.location, group.market)
-                for cell in (millionths(each.value), millionths(each.low), millionths(each.high), share(each.share))
-            ),
+            _millionths(group.energy.value),
+            *map(_millionths, group.tiers),
+            None if group.energy.share is None else round(group.energy.share, 6),
+            *_interval_cells(group.location),
+            *_interval_cells(group.market),
         ]
         for group in found.sites
     ]

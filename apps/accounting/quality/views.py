@@ -25,8 +25,8 @@ from apps.organisations.roles import Capability, may
 from apps.telemetry import gaps
 from apps.telemetry.models import GapDecision, Source
 
-SOURCES_PER_PAGE = 50
-GAPS_SHOWN = 50
+SOURCES_PER_PAGE = 25
+GAPS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
