@@ -172,7 +172,7 @@ def statement(
     columns = {alias: sql for name in group_by if name in COLUMNS for alias, sql in COLUMNS[name].items()}
     columns |= {"scope": SCOPE_OF_ACCOUNT, "market": "site.market"}
     columns |= {alias: sql for each in hidden for alias, sql in each.columns.items()}
-    wanted, values = _conditions(organisation_id, scope, filters, hidden)
+    wanted, values = chosen_conditions(organisation_id, scope, filters, hidden)
     parameters = [value for each in hidden for value in each.parameters] + values
     # Without filters nearly every account is wanted, and the test would only cost.
     among = "AND account_id IN (SELECT id FROM chosen)" if any(name in COLUMNS for name in filters) else ""
@@ -193,7 +193,7 @@ def statement(
     return Statement(sql, parameters, grain, times)
 
 
-def _conditions(
+def chosen_conditions(
     organisation_id: int, scope: str, filters: Mapping[str, tuple[str, ...]], hidden: Sequence[Hidden]
 ) -> tuple[str, list[Any]]:
     """:func:`account_conditions`, from which the accounts of ``except_where`` are free as far as they may be."""

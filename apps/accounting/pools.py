@@ -93,11 +93,11 @@ def share(
     places = np.flatnonzero((frame["pool"] != "").to_numpy())
     if not len(places):
         return frame
-    bearers = _bearers(pools, organisation_id, window)
+    bearers = bearers_of(pools, organisation_id, window)
     taken, made = [], []
     groups = frame.iloc[places].groupby(["pool", "pool_site", "month_number"], sort=True)
     for (pool, site, month), rows in groups:
-        names, energies, hours = bearers.get((int(month), int(site)), ([], [], []))
+        names, energies, hours = bearers.get((int(str(month)), int(str(site))), ([], [], []))
         weights = hours if pools.policies[str(pool)] == _BY_HOURS else energies
         if sum(weights):
             taken += rows.index.tolist()
@@ -113,11 +113,12 @@ def filtered(frame: pd.DataFrame, pools: Pools, filters: Mapping[str, tuple[str,
     for name in pools.dimensions:
         if name in filters:
             wanted = set(filters[name])
-            frame = frame[[("" if value is None or pd.isna(value) else value) in wanted for value in frame[name]]]
+            asked_for = [("" if pd.isna(value) else value) in wanted for value in frame[name]]
+            frame = frame[np.array(asked_for, dtype=np.bool_)]
     return frame
 
 
-def _bearers(
+def bearers_of(
     pools: Pools, organisation_id: int, window: Window
 ) -> dict[tuple[int, int], tuple[list[tuple[Any, ...]], list[int], list[int]]]:
     """By month and site: the names of those who bear, in order, their facility energy [mWh] and accelerator-ms."""
