@@ -32,13 +32,13 @@ def set_aside(request: PageRequest) -> HttpResponse:
     rows = [
         Row(
             [
-                Cell(row.source),
-                Cell(row.counted_source),
-                Cell(energy(row.energy_milliwatt_hours), title=energy_exact(row.energy_milliwatt_hours)),
-                Cell(_hours(row.covered_ms)),
+                Cell(row["source"]),
+                Cell(row["counted_source"]),
+                Cell(energy(row["energy_milliwatt_hours"]), title=energy_exact(row["energy_milliwatt_hours"])),
+                Cell(_hours(row["covered_ms"])),
             ]
         )
-        for row in frame.itertuples()
+        for row in frame.to_dict("records")
     ]
     table = Table(
         caption=f"Set aside in {period.label}",
@@ -65,8 +65,13 @@ def set_aside_csv(request: PageRequest) -> HttpResponse:
     period = _period(request)
     frame = set_aside_frame(request.organisation.pk, period.window)
     lines = (
-        (row.source, row.counted_source, kwh(row.energy_milliwatt_hours), round(row.covered_ms / HOUR_MS, 6))
-        for row in frame.itertuples()
+        (
+            row["source"],
+            row["counted_source"],
+            kwh(row["energy_milliwatt_hours"]),
+            round(row["covered_ms"] / HOUR_MS, 6),
+        )
+        for row in frame.to_dict("records")
     )
     return csv_response(f"{request.organisation.slug}-set-aside-{period.text}", CSV_COLUMNS, lines)
 
