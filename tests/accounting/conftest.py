@@ -44,7 +44,9 @@ def publish(db: None) -> Callable[..., Factor]:
         # A dataset's digest covers its rows: the next one is another dataset to whoever compares.
         FactorDataset.objects.filter(pk=dataset.pk).update(digest=f"{factor.pk:064d}")
         if is_new:  # whoever has decided on datasets already decides for this one too
-            for organisation_id in FactorAdoption.unscoped.values_list("organisation_id", flat=True).distinct():
+            for organisation_id in (
+                FactorAdoption.unscoped.order_by().values_list("organisation_id", flat=True).distinct()
+            ):
                 FactorAdoption.unscoped.create(organisation_id=organisation_id, dataset=dataset, adopted_by="test")
         return factor
 
