@@ -16,4 +16,5 @@ urlpatterns = [
     path("", include("apps.accounting.calculations.api_urls")),
     path("", include("apps.accounting.estimates.api_urls")),
     path("", include("apps.accounting.work.api_urls")),
+    path("", include("apps.accounting.memo.api_urls")),
 ]

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("apps.accounting.methodology.urls")),
     path("", include("apps.accounting.estimates.urls")),
     path("", include("apps.accounting.work.urls")),
+    path("", include("apps.accounting.memo.urls")),
     path("", include("apps.accounting.overlap.urls")),
     path("", include("apps.accounting.quality.urls")),
     path("factors/<slug:slug>/<str:edition>/", views.factor_dataset, name="factor-dataset"),
