@@ -21,6 +21,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("workloads", "Workloads"),
             ("sites", "Sites"),
             ("work", "Units of AI work"),
+            ("scope3-memo", "Scope 3 memo"),
             ("indicators", "Data-centre indicators"),
         ],
     ),
