@@ -41,17 +41,6 @@ def serial_range(start: str, end: str = "") -> SerialRange:
     return SerialRange(prefix, first_number, last_number)
 
 
-def next_serial(serial: str) -> str:
-    """The serial that follows one, in the database's form: prefix and number; empty where it is no number."""
-    prefix, number = _parts(serial)
-    return f"{prefix}{int(number) + 1:0{DIGITS}}" if number else ""
-
-
-def canonical(serial: str) -> str:
-    """A serial in the database's form: prefix and number."""
-    return "".join(_parts(serial))
-
-
 def _parts(serial: str) -> tuple[str, str]:
     """What stands before the number at the end, and that number as 40 digits; without one, all of it and nothing."""
     match = re.fullmatch(r"(.*?)0*([0-9]+)", serial.casefold(), re.DOTALL)
