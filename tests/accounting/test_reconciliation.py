@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from django.test import Client
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.accounting import services
@@ -38,6 +38,8 @@ JULY = Window(midnight(date(2026, 7, 1)), midnight(date(2026, 8, 1)))
 PAGE = "/o/acme/reconciliation/"
 MONTH = PAGE + "fra1/2026-07/"
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 # --- The engine ---------------------------------------------------------------------------------------------------
 
@@ -53,6 +55,7 @@ READINGS = st.lists(
 )
 
 
+@UNHURRIED
 @given(READINGS, st.integers(1, 119))
 def test_days_add_up_to_the_reading_wherever_it_is_cut(readings: list[MeterReading], cut: int) -> None:
     whole = metered_by_day(readings, 0, 120)
@@ -62,6 +65,7 @@ def test_days_add_up_to_the_reading_wherever_it_is_cut(readings: list[MeterReadi
     assert np.array_equal(np.concatenate([part.amount for part in parts]), whole.amount)
 
 
+@UNHURRIED
 @given(st.integers(0, 10**15), st.sampled_from([672, 696, 720, 744]))
 def test_what_is_booked_rounds_to_itself_in_every_hour(difference: int, hours: int) -> None:
     most, last = booked_readings(difference, hours)

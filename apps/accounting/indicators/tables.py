@@ -28,12 +28,16 @@ def terms_of(result: Result) -> str:
     if numerator is None or denominator is None:
         return ""
     unit = figures.column_energy_unit([denominator])
-    over = f"{figures.energy_in(denominator, unit)}{figures.NARROW}{unit}"
+    over = f"{_one_decimal(denominator, figures.ENERGY_UNITS[unit])}{figures.NARROW}{unit}"
     if result.kind.numerator_unit == "kWh":
-        return f"{figures.energy_in(numerator, unit)} / {over}"
+        return f"{_one_decimal(numerator, figures.ENERGY_UNITS[unit])} / {over}"
     if result.kind.numerator_unit == "kg":
         return f"{figures.mass(numerator)} / {over}"
-    return f"{figures.number(Decimal(numerator) / WHOLE, 1)}{figures.NARROW}m³ / {over}"
+    return f"{_one_decimal(numerator, WHOLE)}{figures.NARROW}m³ / {over}"
+
+
+def _one_decimal(value: int, unit: int) -> str:
+    return figures.number(Decimal(value) / unit, 1)
 
 
 def chips_of(result: Result, days: int) -> tuple[Chip, ...]:
@@ -81,9 +85,10 @@ def table_of(found: Indicators, caption: str) -> Table:
 def _cell(result: Result, days: int, of_sites: int = 0) -> Cell:
     # The first term that is missing; the tooltip names them all.
     note = terms_of(result) if result.value is not None or result.error else result.why.split(" and no ")[0]
+    chips = chips_of(result, days)
     if of_sites and result.value is not None and result.sites < of_sites:
-        note = f"{note}, {result.sites} of {of_sites} sites"
-    return Cell(text_of(result), title=result.why or result.it_from, note=note, chips=chips_of(result, days))
+        chips = (Chip(f"{result.sites} of {of_sites} sites", "", "The others lack a term of this indicator"), *chips)
+    return Cell(text_of(result), title=result.why or result.it_from, note=note, chips=chips)
 
 
 def coverage_table(sites: Sequence[SiteIndicators], caption: str) -> Table:

@@ -63,6 +63,7 @@ def table_of(organisation: Organisation, rows: Sequence[MonthRow], caption: str)
     columns = [
         Column("month", "Month", numeric=False, nowrap=True),
         Column("site", "Site", numeric=False),
+        Column("state", "State", numeric=False),
         Column("metered", "Metered", unit, hint="Facility energy of meters and invoices, by days"),
         Column(
             "telemetry", "Telemetry", unit, hint="IT energy times PUE, facility readings as they are; not the booking"
@@ -70,7 +71,6 @@ def table_of(organisation: Organisation, rows: Sequence[MonthRow], caption: str)
         Column("coverage", "Measured coverage", hint="Telemetry / metered"),
         Column("difference", "Difference", unit, hint="Metered less telemetry"),
         Column("total", "In the accounts", unit, hint="Telemetry and what is booked"),
-        Column("state", "State", numeric=False),
     ]
     body = []
     for row in rows:
@@ -83,12 +83,12 @@ def table_of(organisation: Organisation, rows: Sequence[MonthRow], caption: str)
                 [
                     Cell(row.label, url=url),
                     Cell(row.site.name, note=row.site.code),
+                    Cell("", chips=chips),
                     energy(found.metered_milliwatt_hours, days if found.metered_days else ""),
                     energy(found.telemetry_milliwatt_hours),
                     Cell(figures.percent(_float(found.measured_coverage), 1)),
                     energy(found.difference_milliwatt_hours),
                     energy(row.total_milliwatt_hours),
-                    Cell("", chips=chips),
                 ]
             )
         )
