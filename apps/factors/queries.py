@@ -66,7 +66,7 @@ def zone_parents(zone: str) -> list[str]:
 def location_candidates(zone: str, datasets: Collection[int] | None = None) -> list[Candidate]:
     """The location-based factors of a zone and of the zones that contain it, for ``choose_location_factor``.
 
-    ``datasets``: those that an organisation adopted; without it, every dataset.
+    ``datasets``: those that an organisation adopted; without it, every dataset that is shipped.
     """
     return _candidates(FactorDataset.Kind.LOCATION, [zone, *zone_parents(zone)], datasets)
 
@@ -91,7 +91,8 @@ def gwp_set(name: str) -> Gwp:
 
 
 def _candidates(kind: str, zones: list[str], adopted: Collection[int] | None) -> list[Candidate]:
-    of_kind = FactorDataset.objects.filter(kind=kind).order_by("pk")
+    # Nobody's decision to go by: what an organisation brought in itself is then nobody's candidate.
+    of_kind = (visible_datasets(None) if adopted is None else FactorDataset.objects).filter(kind=kind).order_by("pk")
     datasets = {dataset.pk: dataset for dataset in of_kind if adopted is None or dataset.pk in adopted}
     generations = _generations(datasets.values())
     zone_types = dict(GridZone.objects.filter(pk__in=zones).values_list("code", "type"))

@@ -13,6 +13,7 @@ from apps.accounting.engine.gases import GWP_SETS
 from apps.core.units import ug_per_kwh
 from apps.factors import queries
 from apps.factors.models import Factor, FactorDataset, GridZone
+from apps.organisations.models import Organisation
 
 pytestmark = pytest.mark.usefixtures("reference_data")
 
@@ -143,3 +144,21 @@ def test_a_newer_edition_of_the_same_year_wins(tmp_path) -> None:
     assert FactorDataset.objects.get(slug="no-nve", edition="2").supersedes == FactorDataset.objects.get(
         slug="no-nve", edition="1"
     )
+
+
+def test_what_an_organisation_brought_in_is_no_candidate_without_its_decision(
+    organisation: Organisation,
+) -> None:
+    Factor.objects.create(
+        dataset=FactorDataset.objects.create(
+            organisation=organisation, slug="own", edition="1", kind="location", boundary="direct", rank=1
+        ),
+        zone=GridZone.objects.get(pk="DE"),
+        data_year=2026,
+        valid_from="2026-01-01",
+        valid_to="2027-01-01",
+        co2e_kg_per_mwh=Decimal(1),
+    )
+    assert location("DE", 2026).ug_per_kwh == 329_000_000
+    (own,) = FactorDataset.objects.filter(slug="own").values_list("pk", flat=True)
+    assert [c.dataset_id for c in queries.location_candidates("DE", {own})] == [own]
