@@ -18,8 +18,10 @@ GROUPS = [
     ("storage", "postgresql", {"S1", "S2"}),
     ("storage", "sqlite", {"S1", "S2"}),
     ("aggregation", "postgresql", {"A1", "A3", "A4", "A5"}),
+    ("repricing", "postgresql", {"A7"}),
     ("reading", "postgresql", {"R1"}),
     ("reading", "sqlite", {"R1"}),
+    ("matching", "sqlite", {"H1", "H2"}),
     ("document", "sqlite", {"P1", "P2", "P3"}),
     ("startup", "sqlite", {"E1"}),
 ]

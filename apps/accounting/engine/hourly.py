@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -120,29 +120,37 @@ def hourly_market_based(
         _check_range("the factor of a lot [ug/kWh]", np.array([lot.ug_per_kwh]), HIGHEST_UG_PER_KWH)
     standard = np.zeros_like(load) if standard_share_ppm is None else _floor_share(load, standard_share_ppm)
     unmatched = load - standard
-    surplus, carbon_free = np.zeros_like(load), np.zeros_like(load)
-    emissions = _ExactSum(load.shape)
-    if standard_ug_per_kwh is not None:
-        emissions.add(..., standard, standard_ug_per_kwh)
-    applied = []
-    for lot in lots:
-        cells = lot.market, slice(lot.first, lot.first + len(lot.volume))
-        used = np.minimum(lot.volume, unmatched[cells])
-        unmatched[cells] -= used
-        surplus[cells] += lot.volume - used
-        if lot.ug_per_kwh:
-            emissions.add(cells, used, lot.ug_per_kwh)
-        else:
-            carbon_free[cells] += used
-        applied.append(used)
-    emissions.add(..., unmatched, fallback_ug_per_kwh)
+    surplus, carbon_free, market_mg = np.zeros_like(load), np.zeros_like(load), np.zeros_like(load)
+    own: dict[int, list[int]] = {}
+    for number, lot in enumerate(lots):
+        own.setdefault(lot.market, []).append(number)
+    applied = [np.zeros(0, dtype=np.int64)] * len(lots)
+    # One market after the other: its year of hours stays in the processor's cache, where all markets' would not.
+    for row in range(len(load)):
+        emissions = _ExactSum(load.shape[1])
+        if standard_ug_per_kwh is not None:
+            emissions.add(slice(None), standard[row], standard_ug_per_kwh[row])
+        for number in own.get(row, ()):
+            lot = lots[number]
+            hours = slice(lot.first, lot.first + len(lot.volume))
+            left = unmatched[row, hours]
+            used = np.minimum(lot.volume, left)
+            left -= used
+            surplus[row, hours] += lot.volume - used
+            if lot.ug_per_kwh:
+                emissions.add(hours, used, lot.ug_per_kwh)
+            else:
+                carbon_free[row, hours] += used
+            applied[number] = used
+        emissions.add(slice(None), unmatched[row], fallback_ug_per_kwh[row])
+        market_mg[row] = emissions.rounded()
     return HourlyResult(
         standard_supply=standard,
         matched=load - standard - unmatched,
         unmatched=unmatched,
         surplus=surplus,
         carbon_free=carbon_free,
-        market_mg=emissions.rounded(),
+        market_mg=market_mg,
         applied=applied,
     )
 
@@ -209,18 +217,18 @@ def draft_criteria(
 class _ExactSum:
     """Sums of energy [mWh] x factor [ug/kWh] kept exact in two int64 parts and divided once.
 
-    ``scaled_product`` for a sum: the energy is cut at 10**6. The high parts of a cell add up to at most its load /
+    ``scaled_product`` for a sum: the energy is cut at 10**6. The high parts of an hour add up to at most its load /
     10**6, so that their products stay below 2**63 whatever the number of lots.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.high = np.zeros(shape, dtype=np.int64)
-        self.low = np.zeros(shape, dtype=np.int64)
+    def __init__(self, hours: int) -> None:
+        self.high = np.zeros(hours, dtype=np.int64)
+        self.low = np.zeros(hours, dtype=np.int64)
 
-    def add(self, cells: Any, energy: Int64Array, factor: Int64Array | int) -> None:
+    def add(self, hours: slice, energy: Int64Array, factor: Int64Array | int) -> None:
         high = energy // 10**6
-        self.low[cells] += (energy - high * 10**6) * factor
-        self.high[cells] += high * factor
+        self.low[hours] += (energy - high * 10**6) * factor
+        self.high[hours] += high * factor
 
     def rounded(self) -> Int64Array:
         """The sum in milligrams, rounded half up."""
