@@ -55,6 +55,7 @@ class GapForm(forms.Form):
 class UncertaintyRow(NamedTuple):
     label: str
     default: str
+    default_basis: str
     value: forms.BoundField
     basis: forms.BoundField
 
@@ -82,12 +83,13 @@ class UncertaintyForm(forms.Form):
                 required=False,
                 max_length=300,
                 initial=mine.basis if mine else "",
-                widget=forms.TextInput(attrs={"placeholder": default.basis}),
             )
 
     def rows(self) -> Iterator[UncertaintyRow]:
         for name, default in uncertainty.DEFAULTS.items():
-            yield UncertaintyRow(default.label, per_cent_of(default.ppm), self[name], self[f"{name}_basis"])
+            yield UncertaintyRow(
+                default.label, per_cent_of(default.ppm), default.basis, self[name], self[f"{name}_basis"]
+            )
 
     def values(self) -> dict[str, OwnValue]:
         """The values that were typed, by name."""

@@ -39,10 +39,10 @@ WITH received AS (
     GROUP BY source_id, hour
 ),
 ordered AS (
-    SELECT source_id, hour, LAG(hour) OVER run AS before, LEAD(hour) OVER run AS after
+    SELECT source_id, hour, covered, LAG(hour) OVER run AS before, LEAD(hour) OVER run AS after
     FROM received WHERE covered > 0 WINDOW run AS (PARTITION BY source_id ORDER BY hour)
 )
-SELECT source_id, hour, before, after FROM ordered
+SELECT source_id, hour, CAST(covered AS bigint), before, after FROM ordered
 WHERE before IS NULL OR after IS NULL OR after > hour + 1
 ORDER BY source_id, hour
 """
@@ -59,7 +59,7 @@ GROUP BY edge.source_id, edge.since
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Time of a source without readings. ``to_the_minute``: both ends come from readings, else from whole hours."""
+    """Time of a source without readings. ``to_the_minute``: else its end is only known to the hour."""
 
     source_id: int
     source: str
@@ -147,14 +147,16 @@ def _gaps(organisation_id: int, window: Window, expected: dict[int, _Expected]) 
         cursor.execute(statement, [*bounds, *ids, *bounds, *ids])
         rows = cursor.fetchall()
     seen = set()
-    for source_id, hour, before, after in rows:
+    for source_id, hour, covered, before, after in rows:
         limits = expected[source_id]
         seen.add(source_id)
         if before is None:
             yield from _gap(source_id, limits, limits.start, from_epoch_ms(hour * HOUR_MS))
         end = limits.end if after is None else from_epoch_ms(after * HOUR_MS)
         if after is None or after > hour + 1:
-            yield from _gap(source_id, limits, from_epoch_ms((hour + 1) * HOUR_MS), end, is_open=after is None)
+            # As far as a reading that began earlier reaches into the hour; those that begin in it are looked at later.
+            start = from_epoch_ms(hour * HOUR_MS + min(covered, HOUR_MS))
+            yield from _gap(source_id, limits, start, end, is_open=after is None)
     for source_id in expected.keys() - seen:
         limits = expected[source_id]
         yield from _gap(source_id, limits, limits.start, limits.end, is_open=True)
@@ -170,7 +172,7 @@ def _with_minutes(organisation_id: int, found: Sequence[Gap], expected: dict[int
     """The gaps with the ends that the readings of the hours around them have, by one query."""
     edges = set()
     for gap in found:
-        edges.add((gap.source_id, epoch_ms(gap.start) - HOUR_MS))
+        edges.add((gap.source_id, _hour_before(gap)))
         edges.add((gap.source_id, epoch_ms(gap.end)))
     known: dict[tuple[int, int], tuple[int, int]] = {}
     if edges:
@@ -182,16 +184,19 @@ def _with_minutes(organisation_id: int, found: Sequence[Gap], expected: dict[int
 
 
 def _between(gap: Gap, known: dict[tuple[int, int], tuple[int, int]], limits: _Expected) -> Gap:
-    start_ms, end_ms = epoch_ms(gap.start), epoch_ms(gap.end)
-    left, right = known.get((gap.source_id, start_ms - HOUR_MS)), known.get((gap.source_id, end_ms))
-    start_known, end_known = gap.start == limits.start, gap.end == limits.end
-    if left is not None and start_ms - HOUR_MS < left[1] <= start_ms:
-        start_ms, start_known = left[1], True
+    start, end = gap.start, gap.end
+    hour_ms = _hour_before(gap)
+    left, right = known.get((gap.source_id, hour_ms)), known.get((gap.source_id, epoch_ms(end)))
+    if left is not None and hour_ms < left[1] <= hour_ms + HOUR_MS:
+        start = from_epoch_ms(left[1])
     if right is not None:
-        end_ms, end_known = right[0], True
-    return replace(
-        gap, start=from_epoch_ms(start_ms), end=from_epoch_ms(end_ms), to_the_minute=start_known and end_known
-    )
+        end = from_epoch_ms(right[0])
+    return replace(gap, start=start, end=end, to_the_minute=right is not None or end == limits.end)
+
+
+def _hour_before(gap: Gap) -> int:
+    """The hour [ms] in which the last reading before a gap ends."""
+    return (epoch_ms(gap.start) - 1) // HOUR_MS * HOUR_MS
 
 
 def _undecided(gap: Gap, decided: Sequence[tuple[int, datetime, datetime]]) -> list[Gap]:
