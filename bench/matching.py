@@ -17,7 +17,7 @@ SAMPLE = 1_000  # hours of one market that the loop does; its time is scaled to 
 ROUNDS = 5
 
 H1 = Goal(
-    "H1", "hourly matching, 200 markets x 8,760 hours: a Python loop over the same hours / the engine", 20, 50, True
+    "H1", "hourly matching, 200 markets x 8,760 hours: a Python loop over the same hours / the engine", 10, 30, True
 )
 H2 = Goal("H2", "the same / a plain float sum of products over the same arrays", 40, 15, False)
 
