@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import django
 import numpy as np
@@ -90,6 +90,44 @@ def make_attributions(organisation_id: int, devices: int = DEVICES) -> list[tupl
         ]
     )  # fmt: skip
     return [(attribution.source_id, attribution.pk) for attribution in attributions]
+
+
+def make_year_of_days(organisation_id: int, groups: int, days: int) -> int:
+    """A daily ledger of so many accounts and days from 1 January 2025, put straight into its table; its first day."""
+    from django.db import connection
+
+    from apps.accounting.models import Account, LedgerDay
+    from apps.core.windows import epoch_day, from_epoch_day, month_number
+    from apps.telemetry.models import Attribution
+
+    make_attributions(organisation_id, groups)
+    accounts = Account.unscoped.bulk_create(
+        [
+            Account(
+                organisation_id=organisation_id, source_id=a.source_id, site_id=a.site_id,
+                team_id=a.team_name.team_id if a.team_name else None, model_id=a.model_id, kind=a.kind,
+                boundary=a.boundary, method=a.method,
+            )
+            for a in Attribution.objects.of(organisation_id).select_related("team_name")
+        ]
+    )  # fmt: skip
+    first = epoch_day(date(2025, 1, 1))
+    energies = random_energies(groups)
+    note(f"writing {groups * days:,} daily rows")
+    for day in range(first, first + days):
+        LedgerDay.objects.bulk_create(
+            [
+                LedgerDay(
+                    organisation_id=organisation_id, day=day, month=month_number(from_epoch_day(day)), account=account,
+                    it_energy_milliwatt_hours=int(e) * 24, facility_energy_milliwatt_hours=int(e) * 30,
+                    location_mg=int(e) * 10, tokens=1_000, requests=10, readings=24, covered_ms=86_400_000,
+                )
+                for account, e in zip(accounts, energies, strict=True)
+            ]
+        )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return first
 
 
 def random_energies(count: int) -> np.ndarray:

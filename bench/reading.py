@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from datetime import date
 
 from bench import portal
-from bench.harness import Goal, note, report, seconds
+from bench.harness import Goal, report, seconds
 
 GROUPS = 571
 DAYS = 365
@@ -28,39 +27,8 @@ def main() -> None:
     from django.db import connection
     from django.test import Client
 
-    from apps.accounting.models import Account, LedgerDay
-    from apps.core.windows import epoch_day, from_epoch_day, month_number
-    from apps.telemetry.models import Attribution
-
     organisation_id, key = portal.make_organisation()
-    portal.make_attributions(organisation_id, GROUPS)
-    attributions = Attribution.objects.of(organisation_id).select_related("team_name")
-    accounts = Account.unscoped.bulk_create(
-        [
-            Account(
-                organisation_id=organisation_id, source_id=a.source_id, site_id=a.site_id,
-                team_id=a.team_name.team_id if a.team_name else None, model_id=a.model_id, kind=a.kind,
-                boundary=a.boundary, method=a.method,
-            )
-            for a in attributions
-        ]
-    )  # fmt: skip
-    first = epoch_day(date(2025, 1, 1))
-    energies = portal.random_energies(GROUPS)
-    note(f"writing {GROUPS * DAYS:,} daily rows")
-    for day in range(first, first + DAYS):
-        LedgerDay.objects.bulk_create(
-            [
-                LedgerDay(
-                    organisation_id=organisation_id, day=day, month=month_number(from_epoch_day(day)), account=account,
-                    it_energy_milliwatt_hours=int(e) * 24, facility_energy_milliwatt_hours=int(e) * 30,
-                    location_mg=int(e) * 10, tokens=1_000, requests=10, readings=24, covered_ms=86_400_000,
-                )
-                for account, e in zip(accounts, energies, strict=True)
-            ]
-        )  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    first = portal.make_year_of_days(organisation_id, GROUPS, DAYS)
     client = Client(SERVER_NAME="localhost", headers={"Authorization": f"Bearer {key}"})
     path = "/api/v1/emissions?from=2025-01-01&to=2026-01-01&group_by=month,team"
 
