@@ -25,6 +25,8 @@ ZONES_EXPECTED = (
     "a known grid zone: ISO 3166-1 alpha-2 (DE), ISO 3166-2 of a state or province (CA-ON) or eGRID acronym (ERCT);"
     " zones come with the reference data of the portal"
 )
+# Words that stand at the place of a slug in addresses below factors/.
+TAKEN_SLUGS = ("import", "adoption")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -47,7 +49,11 @@ def _check_facts(table: Table) -> None:
             table.faults.append(Fault(1, "-", f"no {key}", f"{key}, given with the file"))
         if len(value) > (longest := LONGEST.get(key, 300)):
             table.faults.append(Fault(1, "-", f"{len(value)} characters", f"at most {longest} for {key}"))
+    if "/" in (edition := str(table.facts.get("edition", ""))):
+        table.faults.append(Fault(1, "-", edition, "an edition without a slash: it stands in the dataset's address"))
     slug = str(table.facts.get("slug", ""))
+    if slug in TAKEN_SLUGS:
+        table.faults.append(Fault(1, "-", slug, "another slug: this word is a page of its own"))
     if slug and not _SLUG.fullmatch(slug) and not any(fault.got == slug for fault in table.faults):
         table.faults.append(Fault(1, "-", slug, "small letters, digits and hyphens"))
 

@@ -159,6 +159,23 @@ def test_a_bad_aib_table_is_named(content: bytes, complaint: str) -> None:
     assert complaint in faults(content)
 
 
+def test_a_table_without_a_name_for_its_countries_and_with_units_below_is_read() -> None:
+    rows = [(None, "%", "gCO2/kWh"), ("DE", 12.5, 701.47), ("Sweden", 40.1, 208.56)]
+    (table,) = map(annual, read(workbooks.aib(rows, header=("", "Renewable", "CO2"))))
+    assert not table.faults
+    assert dict(zip(table.zones, table.values["co2"], strict=True)) == {
+        "DE": Decimal("701.47"),
+        "SE": Decimal("208.56"),
+    }
+
+
+@pytest.mark.parametrize(("key", "value"), [("edition", "2025/26"), ("slug", "import")])
+def test_what_would_be_no_address_is_refused(key: str, value: str) -> None:
+    head = {"slug": "own", "edition": "1", "publisher": "X", "title": "T", "boundary": "direct", "licence": "own"}
+    lines = "".join(f"# {name}: {text}\n" for name, text in (head | {key: value}).items())
+    assert f"got '{value}'" in faults((lines + "zone,data_year,co2e_kg_per_mwh\nDE,2025,363\n").encode())
+
+
 def test_the_data_year_of_a_table_that_does_not_say_it_can_be_given() -> None:
     (table,) = map(annual, read(workbooks.aib(title="Residual Mixes"), year="2024"))
     assert set(table.years) == {2024}

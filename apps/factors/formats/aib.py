@@ -75,10 +75,28 @@ _NAMES = {
     "united kingdom": "GB",
 }
 
+_CODES = frozenset(_NAMES.values())
+
 
 def _is_header(names: list[str]) -> bool:
-    has_place = any(_COUNTRY.fullmatch(name) or _NAMED.fullmatch(name) for name in names if name)
-    return has_place and any(_CO2.search(name) for name in names)
+    """A row of several names with CO2 among them; the country's column may have none."""
+    return any(_CO2.search(name) for name in names) and sum(bool(name) for name in names) > 1
+
+
+def _zone_of(said: str) -> str | None:
+    """The zone of a country's name or code as AIB writes it; None for any other text."""
+    code = _NAMES.get(said.lower(), _ISO_OF.get(said.upper(), said.upper()))
+    return code if code in _CODES else None
+
+
+def _place_column(names: list[str], rows: list[Row]) -> int | None:
+    """The column of the countries: the one in which most of them stand, else the one named so."""
+    found = [
+        sum(_zone_of(text_of(cells[i])) is not None for _, cells in rows if i < len(cells)) for i in range(len(names))
+    ]
+    if max(found, default=0):
+        return found.index(max(found))
+    return next((i for i, name in enumerate(names) if _COUNTRY.fullmatch(name) or _NAMED.fullmatch(name)), None)
 
 
 def _sheets(book: Book) -> list[str]:
@@ -92,7 +110,8 @@ def recognises(book: Book) -> bool:
         head = book.head(name)
         if any(text_of(cells[0]).startswith("#") for _, cells in head[:1]):
             continue
-        if header := find_header(head, _is_header):
+        header = find_header(head, _is_header)
+        if header and _place_column(header[1], [row for row in head if row[0] > header[0]]) is not None:
             before = " ".join(text_of(cell) for row, cells in head if row <= header[0] for cell in cells)
             if _TITLE.search(name) or _TITLE.search(before):
                 return True
@@ -109,8 +128,10 @@ def read(book: Book, given: Given, progress: Progress) -> list[FactorTable]:
         table.fault(1, "Country", "no such column", "a row of column names with the country and CO2 (gCO2/kWh)")
         return [table]
     at, names = header
-    place = next(i for i, name in enumerate(names) if _COUNTRY.fullmatch(name) or _NAMED.fullmatch(name))
-    coded = next((i for i, name in enumerate(names) if re.search(r"code|iso", name, re.IGNORECASE)), place)
+    place = _place_column(names, [row for row in book.rows(sheet) if row[0] > at])
+    if place is None:
+        table.fault(at, "Country", "no such column", "a column of countries, by name or ISO code")
+        return [table]
     co2 = _co2_column(names)
     unit = _unit_of(names[co2], book.head(sheet), at)
     year_column = next((i for i, name in enumerate(names) if _YEAR.fullmatch(name)), None)
@@ -124,7 +145,7 @@ def read(book: Book, given: Given, progress: Progress) -> list[FactorTable]:
     table.columns[sheet, "co2"] = names[co2]
     for row, cells in book.rows(sheet):
         if row > at:
-            _read_row(table, row, cells, coded, co2, unit, year_column, year, given)
+            _read_row(table, row, cells, place, co2, unit, year_column, year, given)
             progress(1)
     years = sorted(set(table.years))
     if years and not given.get("edition"):
@@ -156,8 +177,8 @@ def _co2_column(names: list[str]) -> int:
 
 def _unit_of(name: str, head: list[Row], at: int) -> Decimal | None:
     """kg/MWh per unit of the column."""
-    above = " ".join(text_of(cell) for row, cells in head if row < at for cell in cells)
-    for said in (name, above):
+    others = [" ".join(text_of(cell) for cell in cells) for row, cells in head if row < at or row == at + 1]
+    for said in (name, *reversed(others)):
         for pattern, what in _UNITS:
             if found := pattern.search(said):
                 if what == "mass per MWh":
@@ -188,7 +209,7 @@ def _read_row(
     said = text_of(cells[place]) if place < len(cells) else ""
     if not said or re.match(r"(source|note|\*)", said, re.IGNORECASE):
         return
-    zone = _NAMES.get(said.lower(), _ISO_OF.get(said.upper(), said.upper() if len(said) == 2 else said))
+    zone = _zone_of(said) or said
     cell = cells[co2] if co2 < len(cells) else None
     if year_column is not None:
         printed = number_of(cells[year_column] if year_column < len(cells) else None)

@@ -22,7 +22,7 @@ from apps.core.units import UG_PER_KWH_PER_KG_PER_MWH, round_half_up
 from apps.core.windows import epoch_hour
 from apps.factors.formats.table import HourlyTable, facts_of
 
-TIMEOUT_S = 20
+TIMEOUT_S = 10
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 AVERAGE, MARGINAL = "average", "marginal"
 
