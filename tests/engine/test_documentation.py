@@ -32,12 +32,13 @@ def test_examples_of_a_page(path: Path) -> None:
 def test_the_rules_have_examples() -> None:
     examples = doctest.DocTestParser()
     found = {path.name: len(examples.get_examples(path.read_text(encoding="utf-8"))) for path in PAGES}
-    for page in ("location-based.md", "market-based.md", "pue-and-boundary.md", "rounding.md"):
+    for page in ("location-based.md", "market-based.md", "hourly-matching.md", "pue-and-boundary.md", "rounding.md"):
         assert found[page] > 2
 
 
-def test_the_scenario_gives_the_result_beside_it() -> None:
-    (scenario,), (expected,) = fenced("scenarios.md", "json scenario"), fenced("scenarios.md", "json result")
+@pytest.mark.parametrize("kind", ["", "hourly "])
+def test_the_scenario_gives_the_result_beside_it(kind: str) -> None:
+    (scenario,), (expected,) = (fenced("scenarios.md", f"json {kind}{what}") for what in ("scenario", "result"))
 
     def assert_contains(found: Any, part: Any) -> None:
         if isinstance(part, dict):
