@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -207,22 +208,29 @@ def _check_beside_each_other(
 ) -> None:
     """The rules of each reading beside those that are stored and those of the rows before it."""
     spans: dict[int, list[Span]] = {row.site_id: [] for _, row in placed}
-    numbers: dict[int, dict[Span, int]] = {site: {} for site in spans}
-    for span in queries.spans_of(sorted(spans), organisation):
+    numbers: dict[Span, int] = {}
+    of_meter: dict[tuple[int, str, str], list[Span]] = defaultdict(list)
+
+    def keep(span: Span) -> None:
         spans[span.site_id].append(span)
+        of_meter[span.site_id, span.quantity, span.meter].append(span)
+
+    for span in queries.spans_of(sorted(spans), organisation):
+        keep(span)
     now = today()
     for number, row in placed:
         span = queries.span_of(row)
-        faults = faults_of(span, spans[row.site_id], now)
-        if twin := next((n for s, n in numbers[row.site_id].items() if s == span), None):
+        faults = faults_of(span, of_meter[span.site_id, span.quantity, span.meter], now)
+        if twin := numbers.get(span):
             faults = {"": f"The same reading as in row {twin}."}
         for name, text in faults.items():
             found.fault(number, _FIELDS.get(name, name), text)
         if not faults:
-            spans[row.site_id].append(span)
-            numbers[row.site_id][span] = number
+            keep(span)
+            numbers[span] = number
     for site, known in spans.items():
         if fault := pue_fault(known):
             it, text = fault
             # A stored IT reading can be contradicted by a facility reading of the file: then its last row is named.
-            found.fault(numbers[site].get(it, max(numbers[site].values(), default=1)), "amount", text)
+            last = max((number for span, number in numbers.items() if span.site_id == site), default=1)
+            found.fault(numbers.get(it, last), "amount", text)

@@ -6,6 +6,7 @@ Each function is one transaction with its audit events inside. What a user can m
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
@@ -123,17 +124,17 @@ def add_measurements(*, organisation: Organisation, rows: Sequence[SiteMeasureme
     """
     site_ids = sorted({row.site_id for row in rows})
     list(Site.objects.of(organisation).select_for_update().filter(pk__in=site_ids).order_by("pk"))
-    seen: dict[int, list[Span]] = {pk: [] for pk in site_ids}
+    seen: dict[tuple[int, str, str], list[Span]] = defaultdict(list)
     for span in queries.spans_of(site_ids, organisation):
-        seen[span.site_id].append(span)
+        seen[span.site_id, span.quantity, span.meter].append(span)
     for row in rows:
         span = queries.span_of(row)
-        faults = faults_of(span, seen[row.site_id], today())
-        if faults:
+        own = seen[span.site_id, span.quantity, span.meter]
+        if faults := faults_of(span, own, today()):
             raise ValidationError(f"{row.site.name}, {span.days}: {next(iter(faults.values()))} Nothing was imported.")
-        seen[row.site_id].append(span)
-    for spans in seen.values():
-        if fault := pue_fault(spans):
+        own.append(span)
+    for pk in site_ids:
+        if fault := pue_fault([span for (site, *_), spans in seen.items() if site == pk for span in spans]):
             raise ValidationError(f"{fault[1]} Nothing was imported.")
     for row in rows:
         # Uniqueness was looked at above, for all rows at once; sites are held.
