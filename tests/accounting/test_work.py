@@ -244,3 +244,14 @@ def test_who_connects_says_on_the_runs_page_how_it_ended(
     assert "Expected one of unknown, running" in client.post(post, {"outcome": "gone"}, follow=True).text
     run.refresh_from_db()
     assert run.outcome == "finished"
+
+
+def test_a_cluster_that_states_no_accelerators_is_not_one_accelerator(
+    ask: Callable[..., list[dict]], organisation: Organisation, site: Site, estate: dict
+) -> None:
+    """4 kW on the mean are no single device; its hours are unknown and not one."""
+    other = AIModel.unscoped.create(organisation=organisation, slug="whole", name="Whole cluster")
+    add(attribution_of(organisation, "cluster", model=other, site=site, kind=Kind.TRAINING), at(20), at(21), 4 * KWH)
+    services.settle(organisation.pk)
+    row = next(row for row in ask() if row["model"] == "whole")
+    assert (row["accelerator_hours"], row["wh_per_accelerator_hour"]) == (0, None)

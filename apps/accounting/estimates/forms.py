@@ -20,7 +20,9 @@ KINDS = [(kind.label, kind.label.replace("_", "-").capitalize()) for kind in Kin
 
 
 def _date(label: str, help_text: str = "") -> forms.DateField:
-    return forms.DateField(label=label, help_text=help_text, widget=forms.DateInput(attrs={"type": "date"}))
+    return forms.DateField(
+        label=label, help_text=help_text, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
 
 
 def _listed(label: str, name: str, length: int, help_text: str = "") -> forms.CharField:

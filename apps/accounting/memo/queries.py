@@ -113,8 +113,8 @@ def _cloud(organisation_id: int, window: Window) -> list[MemoRow]:
                 energy_milliwatt_hours=int(row["facility_energy_milliwatt_hours"]),
                 accelerator_ms=None,
                 mg=mg,
-                factor="location-based",
-                working="location-based emissions of the facility energy, hour by hour",
+                factor="",
+                working="Location-based: facility energy of each hour × the factor of the grid zone in force",
                 note=note,
             )
         )

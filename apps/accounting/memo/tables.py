@@ -62,7 +62,7 @@ def _table(part: str, label: str, rows: Sequence[MemoRow]) -> Table:
             used = Cell(figures.energy_in(energy, unit), title=figures.energy_exact(energy))
         name = row.hardware if by_hardware else row.site_name
         working = (row.note[:1].upper() + row.note[1:]) if row.mg is None else row.working
-        note = row.factor if row.mg is None or not row.note else f"{row.factor}; {row.note}"
+        note = "; ".join(text for text in (row.factor, row.note if row.mg is not None else "") if text)
         cells = [
             Cell(name or figures.DASH),
             used,

@@ -26,6 +26,9 @@ GROUPINGS = ("model", "workload")
 INFERENCE = "inference"
 UNNAMED_HARDWARE = "hardware not named"
 
+# More than any published single accelerator draws (1,400 W in the hardware profiles).
+MOST_ACCELERATOR_W = 3_000
+
 Row = Mapping[str, Any]
 
 
@@ -98,11 +101,16 @@ def used_accelerator_ms(rows: Iterable[Row]) -> dict[str, int]:
 def tells_accelerators(row: Row) -> bool:
     """Whether a row's time is accelerator-time: measured at the accelerator, or with more than one stated.
 
-    A host's or a node's meter that states no accelerators would else count as one.
+    A host's or a node's meter that states no accelerators would else count as one; so would a whole cluster whose
+    readings state none, which is told by its mean power (:data:`MOST_ACCELERATOR_W`).
     """
-    return int(row["accelerator_ms"]) > 0 and (
-        row["boundary"] == "accelerator" or int(row["accelerator_ms"]) > int(row["covered_ms"])
-    )
+    accelerator_ms, covered_ms = int(row["accelerator_ms"]), int(row["covered_ms"])
+    if accelerator_ms > covered_ms:
+        return True
+    if accelerator_ms <= 0 or row["boundary"] != "accelerator":
+        return False
+    # mWh are W x ms / 3,600
+    return int(row["it_energy_milliwatt_hours"]) * 3_600 <= MOST_ACCELERATOR_W * accelerator_ms
 
 
 # --- The development line -----------------------------------------------------------------------------------------

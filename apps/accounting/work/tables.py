@@ -43,8 +43,8 @@ class UnitPanel:
 SUBS = {
     "tokens": "Inference workloads that report tokens. Training and idle hardware are not in it.",
     "requests": "Inference workloads that report requests. Training and idle hardware are not in it.",
-    "accelerator_hours": "Readings taken at the accelerator (one each unless more are stated) or that state their"
-    " accelerators; all kinds of work.",
+    "accelerator_hours": "Readings taken at the accelerator (one each, up to 3 kW, unless more are stated) or that"
+    " state several accelerators; all kinds of work.",
     "training_runs": "Training and fine-tuning with energy in the period, failed and stopped runs included; each"
     " workload name is one run.",
 }
@@ -57,6 +57,13 @@ def ratio_text(value: Fraction | None) -> str:
     exact = Decimal(round_half_up(value * 10**9)).scaleb(-9)
     size = abs(exact)
     return figures.number(exact, 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 4)
+
+
+def mass_text(grams: Fraction | None) -> str:
+    """Grams with the unit that fits: from 0.0001 g per token to tonnes per training run."""
+    if grams is not None and grams >= 1_000:
+        return figures.mass(round_half_up(grams * 1_000))
+    return figures.DASH if grams is None else f"{ratio_text(grams)}{figures.NARROW}g"
 
 
 def ratio_exact(value: Fraction | None, unit: str) -> str:
@@ -159,9 +166,9 @@ def sci_table(rows: Sequence[WorkRow], link: Callable[[str], str], label: str, u
     columns = [
         Column("name", label, numeric=False),
         Column("boundary", "Boundary, per", numeric=False),
-        Column("operational", "O, operation", "g CO₂e"),
-        Column("embodied", "M, embodied", "g CO₂e"),
-        Column("total", "SCI", "g CO₂e"),
+        Column("operational", "O, operation", "CO₂e"),
+        Column("embodied", "M, embodied", "CO₂e"),
+        Column("total", "SCI", "CO₂e"),
     ]
     body = []
     for row in rows:
@@ -176,13 +183,13 @@ def sci_table(rows: Sequence[WorkRow], link: Callable[[str], str], label: str, u
             cells = [
                 _name_cell(row, link, unnamed, False),
                 Cell(words),
-                Cell(ratio_text(score.operational), title=ratio_exact(score.operational, "g")),
+                Cell(mass_text(score.operational), title=ratio_exact(score.operational, "g")),
                 Cell(
-                    ratio_text(score.embodied),
+                    mass_text(score.embodied),
                     title=why if score.embodied is None else ratio_exact(score.embodied, "g"),
                 ),
                 Cell(
-                    ratio_text(score.total),
+                    mass_text(score.total),
                     title="Not stated: a part is absent" if score.total is None else ratio_exact(score.total, "g"),
                 ),
             ]
