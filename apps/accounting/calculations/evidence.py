@@ -16,7 +16,8 @@ from django.db import connection
 from apps.accounting.calculations import sql
 from apps.accounting.calculations.queries import Calculation, iso
 from apps.accounting.engine.energy import split_over_hours
-from apps.accounting.engine.receipt import FACILITY, IT, USED
+from apps.accounting.engine.receipt import FACILITY
+from apps.accounting.engine.receipt_rows import IT, USED
 from apps.accounting.models import LedgerHour, Posting, SetAside
 from apps.accounting.queries import LedgerQuery
 from apps.core.units import MICROWATT_HOURS_PER_MILLIWATT_HOUR, largest_remainder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from apps.accounting.calculations import sql
@@ -19,7 +18,7 @@ _OTHERS = ("readings", "rate", "it_energy_milliwatt_hours", "facility_energy_mil
 
 def check_size(calculation: Calculation) -> int:
     """The number of lines. Raises :class:`TooManyLinesError` where one file would not take them."""
-    count = sql.count(calculation.query, FILE_LINES + 1)
+    count = sql.count(calculation.selection, FILE_LINES + 1)
     if count > FILE_LINES:
         raise TooManyLinesError(
             f"The selection has more than {FILE_LINES:,} lines. Take a shorter time or a narrower filter: the receipts"
@@ -43,8 +42,7 @@ def json_file(calculation: Calculation) -> Iterator[str]:
             count += len(rows)
     yield '],\n"accounts":['
     for position, said in enumerate(accounts):
-        entry = {name: value for name, value in asdict(said).items() if name != "site_id"}
-        yield ("\n" if not position else ",\n") + _text(entry)
+        yield ("\n" if not position else ",\n") + _text({"account": said.account, **calculation.said(said)})
     yield f'],\n"line_count":{count},\n"lines_digest":"{digest.hexdigest()}"}}\n'
 
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
 
+from apps.accounting import pools
 from apps.accounting.calculations import sql
 from apps.accounting.calculations.sql import LedgerLine, Sum, Words
 from apps.accounting.engine.gases import GWP_SETS
 from apps.accounting.engine.receipt import FORMAT, WORDS, head_digest
+from apps.accounting.engine.receipt_rows import is_in, market_parts
 from apps.accounting.engine.rulesets import REPORTED
 from apps.accounting.engine.version import ENGINE_VERSION
+from apps.accounting.ledger_sql import COLUMNS
 from apps.accounting.market import lots_of
-from apps.accounting.market_parts import parts_mg
+from apps.accounting.market_parts import earmarks_of, hidden_of
 from apps.accounting.models import LocationRate, MarketRate
 from apps.accounting.queries import LedgerQuery, group_columns, ledger_frame, location_rates, market_rates
 from apps.accounting.rates import GWP_SET
@@ -33,6 +36,7 @@ from apps.factors.models import Factor
 from apps.organisations.models import Organisation
 from apps.procurement.models import Instrument
 from apps.sites.models import Site
+from apps.telemetry.rules import RESERVED_PREFIX
 
 NO_SITE = "no site"
 FILE_LINES = 2_000_000  # of one downloaded receipt
@@ -58,6 +62,17 @@ class Calculation:
     def __init__(self, query: LedgerQuery) -> None:
         self.query = replace(query, work=False)
         self.organisation = Organisation.objects.get(pk=query.organisation_id)
+        self.market = market_rates(query.organisation_id, query.window) if query.scope in ("2", "all") else []
+        earmarks = earmarks_of(self.market)
+        self.pools = pools.pools_of(query.organisation_id, (), query.filters)
+        self.row_pools = (
+            pools.pools_of(query.organisation_id, query.group_by, query.filters) if query.group_by else None
+        )
+        self.selection = sql.Selection(
+            self.query,
+            (*((hidden_of(earmarks),) if earmarks else ()), *((self.pools.hidden,) if self.pools else ())),
+            (self.row_pools.hidden,) if self.row_pools else (),
+        )
         self.rates = location_rates(query.organisation_id, query.window)
         self._by_site: dict[int, list[LocationRate]] = defaultdict(list)
         for rate in self.rates:
@@ -72,9 +87,9 @@ class Calculation:
     def head(self) -> Json:
         """Everything that the figures follow from, with ``digest``, the SHA-256 over all of it."""
         query, organisation = self.query, self.organisation
-        sums = sql.sums(query, sorted({rate.first_hour for rate in self.rates}))
+        sums = sql.sums(self.selection, sorted({rate.first_hour for rate in self.rates}))
         rates = self._rates(sums)
-        markets = _markets(organisation, market_rates(organisation.pk, query.window), sums, self._market_of())
+        markets = _markets(organisation, self.market, sums, self._market_of())
         head: Json = {
             "format": FORMAT,
             "organisation": {"slug": organisation.slug, "name": organisation.name},
@@ -107,11 +122,62 @@ class Calculation:
                 "difference_policy": organisation.difference_policy,
                 "vintage_window_months": organisation.vintage_window_months,
             },
+            "pools": self._pools(sums),
+            "set_aside": self._set_aside(),
             "datasets": _datasets(rates, markets),
             "rates": rates,
             "markets": markets,
         }
         return {**head, "digest": head_digest(head)}
+
+    def _pools(self, sums: Sequence[Sum]) -> Json | None:
+        """Who bears the pools, and what lies in them; None where the selection bears none."""
+        read = {each.dimensions: each for each in (self.pools, self.row_pools) if each is not None}
+        if not read:
+            return None
+        bearers = []
+        for dimensions, each in sorted(read.items()):
+            places = [next(iter(COLUMNS[name])) for name in dimensions]
+            aliases = [alias for name in dimensions for alias in COLUMNS[name]]
+            found = pools.bearers_of(each, self.organisation.pk, self.query.window)
+            for (month, site), (names, energies, hours) in sorted(found.items()):
+                bearers.append(
+                    {
+                        "dimensions": list(dimensions),
+                        "month": month,
+                        "site": site,
+                        "names": [[name[aliases.index(place)] for place in places] for name in names],
+                        "facility_energy_milliwatt_hours": energies,
+                        "accelerator_ms": hours,
+                    }
+                )
+        held: dict[tuple[str, int, int], int] = defaultdict(int)
+        for row in sums:
+            if row.pool:
+                held[row.pool, row.month, row.site_id or 0] += row.facility
+        return {
+            "policies": dict(next(iter(read.values())).policies),
+            "difference_prefix": RESERVED_PREFIX,
+            "bearers": bearers,
+            "energy": [
+                {"pool": pool, "month": month, "site": site, "facility_energy_milliwatt_hours": energy}
+                for (pool, month, site), energy in sorted(held.items())
+            ],
+        }
+
+    def _set_aside(self) -> list[Json]:
+        """What another source of the same device measured too, by source: received, and not counted."""
+        return [
+            {"source": source, "counted_source": counted, "hours": hours, "energy_microwatt_hours": energy}
+            for source, counted, hours, energy in sql.set_aside(self.selection)
+        ]
+
+    def said(self, words: Words) -> Json:
+        """An account in words; where pools are shared, with the numbers that tell their rows apart."""
+        said = {name: getattr(words, name) for name in WORDS}
+        if self.pools or self.row_pools:
+            said |= {"pool_site": words.site_id or 0, "pool_method": words.method_number}
+        return said
 
     def _market_of(self) -> dict[int, str]:
         return dict(Site.objects.of(self.organisation).values_list("pk", "market"))
@@ -167,7 +233,7 @@ class Calculation:
                 {
                     "hour": iso(line.hour),
                     "account": line.account_id,
-                    **{name: getattr(said, name) for name in WORDS},
+                    **self.said(said),
                     "readings": line.readings,
                     "rate": rate_key(rate, said.site),
                     "pue_ppm": rate.pue_ppm if rate else None,
@@ -184,10 +250,8 @@ class Calculation:
         """The market and first day of the claim period whose result the line has a share of."""
         if said.scope != "2" or said.market is None:
             return None
-        if not hasattr(self, "_periods"):
-            self._periods = market_rates(self.organisation.pk, self.query.window)
         day = from_epoch_hour(hour).date()
-        for rate in self._periods:
+        for rate in self.market:
             if rate.market == said.market and rate.period_start <= day < rate.period_end:
                 return market_key(rate)
         return None
@@ -196,9 +260,9 @@ class Calculation:
         """``limit`` lines behind ``after`` (epoch hour, account), and where the next page starts."""
         ranges = sql.hours_of(self.query)
         found = (
-            sql.lines(self.query, ranges, limit + 1)
+            sql.lines(self.selection, ranges, limit + 1)
             if after is None
-            else sql.lines_after(self.query, *after, limit=limit + 1)
+            else sql.lines_after(self.selection, *after, limit=limit + 1)
         )
         shown = found[:limit]
         words = sql.words(self.query.organisation_id, sorted({line.account_id for line in shown}))
@@ -209,7 +273,7 @@ class Calculation:
         """The lines as arrays in the order of ``engine.receipt.COLUMNS``, a day at a time, with the new accounts."""
         known: dict[int, Words] = {}
         for ranges in sql.days_of(sql.hours_of(self.query)):
-            found = sql.lines(self.query, ranges)
+            found = sql.lines(self.selection, ranges)
             new = sorted({line.account_id for line in found} - known.keys())
             added = sql.words(self.query.organisation_id, new)
             known |= added
@@ -351,47 +415,29 @@ def _markets(
     organisation: Organisation, rates: Sequence[MarketRate], sums: Sequence[Sum], market_of: Mapping[int, str]
 ) -> list[Json]:
     """The markets that the selection has Scope 2 energy in, each with its instruments and the selection's months."""
-    months: dict[tuple[str, int], list[Sum]] = defaultdict(list)
+    cells: dict[str, dict[tuple[Any, ...], list[Sum]]] = defaultdict(lambda: defaultdict(list))
     for each in sums:
         if each.scope == "2" and each.site_id is not None:
-            months[market_of[each.site_id], each.month].append(each)
+            cell = (each.month, each.earmark_team, each.earmark_model, each.pool)
+            cells[market_of[each.site_id]][cell].append(each)
     found = []
     lots = {lot.id: lot for lot in lots_of(organisation)}
     rows = {row.reference: row for row in Instrument.objects.of(organisation)}
     for rate in rates:
-        held = sorted(
-            month
-            for market, month in months
-            if market == rate.market and rate.period_start <= date(month // 100, month % 100, 1) < rate.period_end
-        )
-        if not held:
-            continue
-        energies, locations = [], []
-        for month in held:
-            parts = months[rate.market, month]
-            energies.append(sum(part.facility for part in parts))
-            known = [part.location_mg for part in parts if part.location_mg is not None]
-            locations.append(sum(known) if known else None)
-        mg = parts_mg(rate, energies, locations, [str(month) for month in held])
-        found.append(
-            {
-                **_market(rate),
-                "instruments": [
-                    _instrument(outcome, lots.get(outcome["id"]), rows.get(outcome["id"]))
-                    for outcome in rate.outcome.get("lots", [])
-                ],
-                "parts": [
-                    {
-                        "month": month,
-                        "facility_energy_milliwatt_hours": energy,
-                        "location_mg": location,
-                        "market_mg": part,
-                    }
-                    for month, energy, location, part in zip(held, energies, locations, mg, strict=True)
-                ],
-            }
-        )
+        stated = _market(rate)
+        held = {cell: _added(each) for cell, each in cells[rate.market].items() if is_in(stated, cell[0])}
+        if held:
+            instruments = [
+                _instrument(outcome, lots.get(outcome["id"]), rows.get(outcome["id"]))
+                for outcome in rate.outcome.get("lots", [])
+            ]
+            found.append({**stated, "instruments": instruments, "parts": market_parts(stated, held)})
     return found
+
+
+def _added(sums: Sequence[Sum]) -> tuple[int, int | None]:
+    known = [each.location_mg for each in sums if each.location_mg is not None]
+    return sum(each.facility for each in sums), sum(known) if known else None
 
 
 def _market(rate: MarketRate) -> Json:
@@ -413,6 +459,8 @@ def _market(rate: MarketRate) -> Json:
         "flags": [str(flag) for flag in rate.outcome.get("flags", [])],
         "gwp_set": GWP_SET,
         "market_mg": rate.market_mg,
+        # Earmarked allocation: the consumption that lots were bought for, and what each class of it bears.
+        "classes": [dict(part) for part in rate.parts],
         "engine_version": rate.engine_version,
     }
 
@@ -437,6 +485,7 @@ def _instrument(outcome: Json, lot: Any, row: Instrument | None) -> Json:
         "evidence_digest": row.evidence_digest if row else "",
         "simulated": bool(row and row.simulated),
         "ug_per_kwh": lot.ug_per_kwh if lot else None,
+        "earmark": list(lot.earmark) if lot and lot.earmark else None,
         "accepted_milliwatt_hours": outcome["accepted_milliwatt_hours"],
         "applied_milliwatt_hours": outcome["applied_milliwatt_hours"],
         "surplus_milliwatt_hours": outcome["surplus_milliwatt_hours"],

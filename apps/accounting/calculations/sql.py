@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.accounting.ledger_sql import SCOPE_OF_ACCOUNT, TIMES, account_conditions
+from apps.accounting.ledger_sql import SCOPE_OF_ACCOUNT, TIMES, Hidden, chosen_conditions
 from apps.accounting.queries import LedgerQuery
 from apps.accounting.rollup import HOURS_PER_DAY
 from apps.core.windows import Quarter, epoch_hour, from_epoch_hour, midnight, month_number
@@ -22,6 +22,7 @@ from apps.telemetry.models import Boundary, Method
 from apps.workloads.models import Kind
 
 Ranges = list[tuple[int, int]]  # half-open, in hours since the epoch; in order and apart
+_ABSENT = {"earmark_team": "CAST(NULL AS text)", "earmark_model": "CAST(NULL AS text)", "pool": "CAST('' AS text)"}
 _PIECES_AT_ONCE = 100  # parts of one statement: SQLite takes 500
 
 _ACCOUNTS = """
@@ -44,14 +45,14 @@ GROUP BY account_id
 
 _SUMS = f"""
 WITH chosen AS (
-    SELECT account.id, account.site_id, account.boundary, {SCOPE_OF_ACCOUNT} AS scope
+    SELECT account.id, account.site_id, account.boundary, {SCOPE_OF_ACCOUNT} AS scope {{selected}}
     {_ACCOUNTS}
     WHERE {{wanted}}
 )
-SELECT piece, site_id, scope, boundary, CAST(SUM(it) AS bigint), CAST(SUM(facility) AS bigint),
+SELECT piece, site_id, scope, boundary, {{names}} CAST(SUM(it) AS bigint), CAST(SUM(facility) AS bigint),
        CAST(SUM(location) AS bigint), CAST(SUM(readings) AS bigint)
 FROM ({{pieces}}) used JOIN chosen ON chosen.id = used.account_id
-GROUP BY piece, site_id, scope, boundary
+GROUP BY piece, site_id, scope, boundary {{grouped}}
 """  # noqa: S608 - constants of this module; every value is a parameter
 
 _LINES = """
@@ -68,6 +69,21 @@ SELECT account.id, {SCOPE_OF_ACCOUNT}, account.site_id, site.market, source.name
 """
 
 
+_SET_ASIDE = f"""
+SELECT own.name, counted.name, COUNT(DISTINCT aside.hour), CAST(SUM(aside.energy_microwatt_hours) AS bigint)
+FROM accounting_setaside aside
+JOIN telemetry_attribution attribution ON attribution.id = aside.attribution_id
+JOIN telemetry_source own ON own.id = attribution.source_id
+JOIN telemetry_source counted ON counted.id = aside.counted_source_id
+WHERE aside.organisation_id = %s AND aside.hour >= %s AND aside.hour < %s
+  AND aside.attribution_id IN (
+      SELECT attribution_id FROM accounting_posting
+      WHERE account_id IN (SELECT account.id {_ACCOUNTS} WHERE {{wanted}})
+  )
+GROUP BY own.name, counted.name
+"""  # noqa: S608
+
+
 @dataclass(frozen=True, slots=True)
 class Sum:
     """The ledger of some hours that lie in one month and under one rate of each site."""
@@ -76,6 +92,9 @@ class Sum:
     site_id: int | None
     scope: str
     boundary: str
+    earmark_team: str | None
+    earmark_model: str | None
+    pool: str
     it: int
     facility: int
     location_mg: int | None
@@ -116,6 +135,7 @@ class Words:
     boundary: str
     method: str
     hardware: str | None
+    method_number: int
 
 
 # --- Hours ----------------------------------------------------------------------------------------------------------
@@ -173,14 +193,48 @@ def _cut(ranges: Ranges, cuts: Iterable[int]) -> Ranges:
 # --- Statements -----------------------------------------------------------------------------------------------------
 
 
-def _accounts(query: LedgerQuery) -> tuple[str, list[Any], bool]:
-    wanted, values = account_conditions(query.organisation_id, query.scope, query.filters)
-    return wanted, values, any(name not in TIMES for name in query.filters)
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A query of the ledger with the columns that its figures depend on besides (``accounting.queries``)."""
+
+    query: LedgerQuery
+    hidden: tuple[Hidden, ...] = ()  # of the figure
+    others: tuple[Hidden, ...] = ()  # of the rows of its grouping, where pools are told apart otherwise
+
+    @property
+    def narrowed(self) -> bool:
+        return any(name not in TIMES for name in self.query.filters)
+
+    @property
+    def conditions(self) -> tuple[str, list[Any]]:
+        """The condition on accounts with its values; of several pools, the accounts of any."""
+        query = self.query
+        free: list[Sequence[Hidden]] = [(each,) for each in (*self.hidden, *self.others) if each.except_where] or [()]
+        found = [chosen_conditions(query.organisation_id, query.scope, query.filters, each) for each in free]
+        either = " OR ".join(f"({sql})" for sql, _ in found)
+        return f"({either})", [value for _, values in found for value in values]
+
+    @property
+    def among(self) -> tuple[str, list[Any]]:
+        """The same as a condition on ledger rows."""
+        if not self.narrowed and self.query.scope == "all":
+            return "", []
+        wanted, values = self.conditions
+        return f"AND account_id IN (SELECT account.id {_ACCOUNTS} WHERE {wanted})", values
 
 
-def sums(query: LedgerQuery, cuts: Iterable[int]) -> list[Sum]:
+def sums(selection: Selection, cuts: Iterable[int]) -> list[Sum]:
     """The ledger of a query by month, site, scope, boundary and stretch between ``cuts`` [epoch hours]."""
-    wanted, values, narrowed = _accounts(query)
+    query, narrowed = selection.query, selection.narrowed
+    wanted, values = selection.conditions
+    columns: dict[str, str] = {}
+    selected_values: list[Any] = []
+    for each in selection.hidden:
+        if not columns.keys() & each.columns.keys():
+            columns |= each.columns
+            selected_values += each.parameters
+    names = ["earmark_team", "earmark_model", "pool"]
+    selected = "".join(f", {columns.get(name, _ABSENT[name])} AS {name}" for name in names)
     among = "AND account_id IN (SELECT id FROM chosen)" if narrowed else ""
     parts: list[tuple[int, str, str, int, int]] = []  # where the piece begins, table, column, first, end
     for first, end in _cut(hours_of(query), cuts):
@@ -197,9 +251,17 @@ def sums(query: LedgerQuery, cuts: Iterable[int]) -> list[Sum]:
         pieces = " UNION ALL ".join(
             _PIECE.format(piece=begin, table=table, column=column, among=among) for begin, table, column, _, _ in chunk
         )
-        parameters = [*values, *(each for *_, low, high in chunk for each in (query.organisation_id, low, high))]
+        parameters = [
+            *selected_values,
+            *values,
+            *(each for *_, low, high in chunk for each in (query.organisation_id, low, high)),
+        ]
         with connection.cursor() as cursor:
-            cursor.execute(_SUMS.format(wanted=wanted, pieces=pieces), parameters)
+            listed = ", ".join(names)
+            sql = _SUMS.format(
+                wanted=wanted, pieces=pieces, selected=selected, names=f"{listed},", grouped=f", {listed}"
+            )
+            cursor.execute(sql, parameters)
             found += [
                 Sum(piece, site, scope, Boundary(boundary).label, *numbers)
                 for piece, site, scope, boundary, *numbers in cursor.fetchall()
@@ -207,30 +269,30 @@ def sums(query: LedgerQuery, cuts: Iterable[int]) -> list[Sum]:
     return found
 
 
-def lines(query: LedgerQuery, ranges: Ranges, limit: int | None = None) -> list[LedgerLine]:
+def lines(selection: Selection, ranges: Ranges, limit: int | None = None) -> list[LedgerLine]:
     """The ledger rows of a query in ``ranges``, by hour and account; the first ``limit`` of them."""
-    wanted, values, narrowed = _accounts(query)
-    every = not narrowed and query.scope == "all"
-    among = "" if every else f"AND account_id IN (SELECT account.id {_ACCOUNTS} WHERE {wanted})"
+    query = selection.query
+    among, values = selection.among
     found: list[LedgerLine] = []
     with connection.cursor() as cursor:
         for first, end in ranges:
             rest = None if limit is None else limit - len(found)
             sql = _LINES.format(among=among, limit="" if rest is None else f"LIMIT {rest}")
-            cursor.execute(sql, [query.organisation_id, first, end, *([] if every else values)])
+            cursor.execute(sql, [query.organisation_id, first, end, *values])
             found += [LedgerLine(*row) for row in cursor.fetchall()]
             if limit is not None and len(found) >= limit:
                 break
     return found
 
 
-def lines_after(query: LedgerQuery, hour: int, account: int, limit: int) -> list[LedgerLine]:
+def lines_after(selection: Selection, hour: int, account: int, limit: int) -> list[LedgerLine]:
     """The next ``limit`` rows behind (hour, account)."""
+    query = selection.query
     ranges = hours_of(query)
     at_hour = _overlap(ranges, [(hour, hour + 1)])
-    found = [line for line in lines(query, at_hour) if line.account_id > account][:limit]
+    found = [line for line in lines(selection, at_hour) if line.account_id > account][:limit]
     later = _overlap(ranges, [(hour + 1, max(hour + 1, query.window.end_hour))])
-    return found + (lines(query, later, limit - len(found)) if len(found) < limit else [])
+    return found + (lines(selection, later, limit - len(found)) if len(found) < limit else [])
 
 
 def days_of(ranges: Ranges) -> Iterator[Ranges]:
@@ -256,7 +318,7 @@ def words(organisation_id: int, accounts: Sequence[int]) -> dict[int, Words]:
             for row in cursor.fetchall():
                 *names, kind, boundary, method, hardware = row
                 labels = (Kind(kind).label, Boundary(boundary).label, Method(method).label)
-                found[row[0]] = Words(*(*names, *labels, hardware))
+                found[row[0]] = Words(*(*names, *labels, hardware, method))
     return found
 
 
@@ -264,20 +326,34 @@ def filters_of(query: LedgerQuery) -> Mapping[str, list[str]]:
     return {name: list(values) for name, values in sorted(query.filters.items())}
 
 
-def count(query: LedgerQuery, most: int) -> int:
+def count(selection: Selection, most: int) -> int:
     """The number of ledger rows of a query, counted up to ``most``."""
-    wanted, values, narrowed = _accounts(query)
-    every = not narrowed and query.scope == "all"
-    among = "" if every else f"AND account_id IN (SELECT account.id {_ACCOUNTS} WHERE {wanted})"
+    among, values = selection.among
     total = 0
     with connection.cursor() as cursor:
-        for first, end in hours_of(query):
+        for first, end in hours_of(selection.query):
             cursor.execute(
                 "SELECT COUNT(*) FROM (SELECT 1 FROM accounting_ledgerhour WHERE organisation_id = %s"  # noqa: S608
                 f" AND hour >= %s AND hour < %s {among} LIMIT {most - total}) counted",
-                [query.organisation_id, first, end, *([] if every else values)],
+                [selection.query.organisation_id, first, end, *values],
             )
             total += cursor.fetchone()[0]
             if total >= most:
                 break
     return total
+
+
+def set_aside(selection: Selection) -> list[tuple[str, str, int, int]]:
+    """``(source, counted source, hours, energy [uWh])`` of what was set aside in the hours of a query."""
+    wanted, values = selection.conditions
+    found: dict[tuple[str, str], list[int]] = {}
+    with connection.cursor() as cursor:
+        for first, end in hours_of(selection.query):
+            cursor.execute(
+                f"{_SET_ASIDE.format(wanted=wanted)}", [selection.query.organisation_id, first, end, *values]
+            )
+            for source, counted, hours, energy in cursor.fetchall():
+                both = found.setdefault((source, counted), [0, 0])
+                both[0] += hours
+                both[1] += energy
+    return [(source, counted, hours, energy) for (source, counted), (hours, energy) in sorted(found.items())]

@@ -15,15 +15,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from apps.accounting.engine.allocation import pro_rata_market_mg
-from apps.accounting.engine.factor_choice import candidate_kg_per_mwh
-from apps.accounting.engine.gases import GWP_SETS, factor_ug_per_kwh
-from apps.accounting.engine.market import FALLBACK_RESIDUAL, Lot, order_of_use
-from apps.core.units import PPM, emissions_mg, facility_energy_milliwatt_hours, round_half_up, scaled_product
+from apps.accounting.engine.receipt_market import factor_faults, market_faults
+from apps.accounting.engine.receipt_rows import BEARING, IT, LOCATION, USED, Json, Rows, Sums, reading_of
+from apps.core.units import PPM, emissions_mg, facility_energy_milliwatt_hours, round_half_up
 from apps.core.windows import Quarter
 
 FORMAT = "esgportal-calculation-1"
@@ -54,9 +51,6 @@ WORDS = (
 TIMES = ("hour", "day", "month", "quarter")
 FACILITY = "facility"
 SAID_AT_MOST = 50  # differences of lines; more say nothing new
-
-IT, USED, LOCATION = COLUMNS[4:]
-Json = Mapping[str, Any]
 
 
 class UnreadableReceiptError(ValueError):
@@ -93,23 +87,6 @@ def time_labels(hour: str) -> dict[str, str]:
 
 
 # --- What a receipt says, added up again ----------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Sums:
-    """Energies [mWh] and location-based emissions [mg] of lines; ``location_mg`` is absent until one has a factor."""
-
-    it_energy_milliwatt_hours: int = 0
-    facility_energy_milliwatt_hours: int = 0
-    location_mg: int | None = None
-    readings: int = 0
-
-    def add(self, it: int, used: int, location: int | None, readings: int) -> None:
-        self.it_energy_milliwatt_hours += it
-        self.facility_energy_milliwatt_hours += used
-        self.readings += readings
-        if location is not None:
-            self.location_mg = location + (self.location_mg or 0)
 
 
 @dataclass
@@ -176,28 +153,30 @@ class _Recomputation:
         self.rates = {rate["rate"]: rate for rate in self.head["rates"]}
         self.group_by = tuple(self.head["query"]["group_by"])
         self.faults: list[str] = []
-        # (rate, boundary) -> sums; (scope, market, month, values of group_by) -> sums
-        self.by_rate: dict[tuple[str, str], Sums] = {}
-        self.cells: dict[tuple[str, str | None, int, tuple[Any, ...]], Sums] = {}
+        self.by_rate: dict[tuple[str, str], Sums] = {}  # by rate and boundary
+        self.total = Rows(self.head, reading_of(self.head, ()))
+        self.rows = Rows(self.head, reading_of(self.head, self.group_by)) if self.group_by else None
 
     def run(self) -> Recomputed:
         for rate in self.rates.values():
-            self.faults += _factor_faults(f"rate {rate['rate']}", rate["factor"], rate["factor_ug_per_kwh"], rate)
+            self.faults += factor_faults(f"rate {rate['rate']}", rate["factor"], rate["factor_ug_per_kwh"], rate)
         self._read_lines()
         self._compare_sums()
         for market in self.head["markets"]:
             self.faults += market_faults(market)
+            if (parts := self.total.parts(market)) != market["parts"]:
+                self._fault(f"market {market['market_period']}, parts: {market['parts']} stated, {parts} follow")
         found = Recomputed(faults=self.faults)
-        for scope, rows in self._by_scope(()).items():
+        for scope, rows in self.total.figures().items():
             found.figures[scope] = rows[()]
-        if self.group_by:
-            for scope, rows in self._by_scope(self.group_by).items():
+        if self.rows is not None:
+            for scope, rows in self.rows.figures().items():
                 found.groups |= {(*values, scope): row for values, row in rows.items()}
         return found
 
     def _read_lines(self) -> None:
         query, last, count = self.head["query"], ("", 0), 0
-        wanted = {name: set(values) for name, values in query["filters"].items()}
+        wanted = {name: set(values) for name, values in query["filters"].items() if name not in BEARING}
         digest = LinesDigest()
         for line in _lines(self.receipt):
             count += 1
@@ -218,9 +197,9 @@ class _Recomputation:
             self._apply_rate(name, line)
             sums = (line[IT], line[USED], line[LOCATION], line["readings"])
             self.by_rate.setdefault((line["rate"], line["boundary"]), Sums()).add(*sums)
-            group = tuple(times[each] if each in TIMES else line[each] for each in self.group_by)
-            month = int(line["hour"][:4] + line["hour"][5:7])
-            self.cells.setdefault((line["scope"], line["market"], month, group), Sums()).add(*sums)
+            counted = [rows.add(line, times, sums) for rows in (self.total, self.rows) if rows is not None]
+            if not any(counted):
+                self._fault(f"{name}: belongs to nobody asked for")
             digest.add([line[column] for column in COLUMNS])
         stated = self.receipt.get("lines_digest")
         if stated is not None and stated != digest.hexdigest():
@@ -259,53 +238,6 @@ class _Recomputation:
                         f"rate {key[0]}, {key[1]}, {name}: {part[name]} stated, {getattr(found, name)} in lines"
                     )
 
-    def _by_scope(self, group_by: Sequence[str]) -> dict[str, dict[tuple[Any, ...], dict[str, int | None]]]:
-        """Figures by scope and group. Market-based: the cells of one market and period shared among themselves."""
-        cells: dict[tuple[str, str | None, int, tuple[Any, ...]], Sums] = {}
-        for (scope, market, month, values), sums in self.cells.items():
-            kept = values if group_by else ()
-            cell = cells.setdefault((scope, market, month, kept), Sums())
-            cell.add(
-                sums.it_energy_milliwatt_hours, sums.facility_energy_milliwatt_hours, sums.location_mg, sums.readings
-            )
-        market_mg = self._market_mg(cells, group_by)
-        answer: dict[str, dict[tuple[Any, ...], dict[str, int | None]]] = {}
-        for key, sums in cells.items():
-            row = answer.setdefault(key[0], {}).setdefault(key[3], {IT: 0, USED: 0, LOCATION: None, "market_mg": None})
-            for name, value in ((IT, sums.it_energy_milliwatt_hours), (USED, sums.facility_energy_milliwatt_hours)):
-                row[name] = (row[name] or 0) + value
-            for name, part in ((LOCATION, sums.location_mg), ("market_mg", market_mg.get(key))):
-                if part is not None:
-                    row[name] = (row[name] or 0) + part
-        return answer
-
-    def _market_mg(
-        self, cells: Mapping[tuple[str, str | None, int, tuple[Any, ...]], Sums], group_by: Sequence[str]
-    ) -> dict[tuple[str, str | None, int, tuple[Any, ...]], int | None]:
-        found: dict[tuple[str, str | None, int, tuple[Any, ...]], int | None] = {}
-        kept = [position for position, name in enumerate(group_by) if name != "market"]
-        for market in self.head["markets"]:
-            keys = [key for key in cells if key[0] == "2" and key[1] == market["market"] and _in(market, key[2])]
-            parts = part_mg(
-                market,
-                [cells[key].facility_energy_milliwatt_hours for key in keys],
-                [cells[key].location_mg for key in keys],
-                ["\0".join(map(str, (*(key[3][position] for position in kept), key[2]))) for key in keys],
-            )
-            found |= dict(zip(keys, parts, strict=True))
-            if not group_by:
-                self._compare_parts(market, {key[2]: (cells[key], found[key]) for key in keys})
-        return found
-
-    def _compare_parts(self, market: Json, found: Mapping[int, tuple[Sums, int | None]]) -> None:
-        stated = {part["month"]: part for part in market["parts"]}
-        name = f"market {market['market']} {market['period_start']}"
-        for month in sorted(stated.keys() | found.keys()):
-            sums, mg = found.get(month, (Sums(), None))
-            part = stated.get(month, {USED: None, LOCATION: None, "market_mg": None})
-            ours = {USED: sums.facility_energy_milliwatt_hours, LOCATION: sums.location_mg, "market_mg": mg}
-            self.faults += _compared(f"{name}, month {month}", part, ours)
-
     def _fault(self, text: str) -> None:
         if len(self.faults) < SAID_AT_MOST:
             self.faults.append(text)
@@ -319,11 +251,6 @@ def _lines(receipt: Json) -> Iterator[Json]:
         else:
             row = dict(zip(receipt["columns"], line, strict=True))
             yield {**accounts[row["account"]], **row}
-
-
-def _in(market: Json, month: int) -> bool:
-    day = date(month // 100, month % 100, 1).isoformat()
-    return bool(market["period_start"] <= day < market["period_end"])
 
 
 # --- Formulas -------------------------------------------------------------------------------------------------------
@@ -340,112 +267,3 @@ def it_and_facility(line: Json, pue_ppm: int | None) -> tuple[int, int]:
         return (used if pue_ppm is None else round_half_up(Fraction(used * PPM, pue_ppm))), used
     it = line[IT]
     return it, it if pue_ppm is None else facility_energy_milliwatt_hours(it, pue_ppm)
-
-
-def part_mg(
-    market: Json, energies: Sequence[int], locations: Sequence[int | None], names: Sequence[str]
-) -> list[int | None]:
-    """The market-based emissions [mg] of parts of a market, as ``engine.allocation.pro_rata_market_mg``."""
-    return pro_rata_market_mg(
-        facility_energy_milliwatt_hours=energies,
-        location_mg=locations,
-        names=names,
-        market_energy_milliwatt_hours=market["facility_energy_milliwatt_hours"],
-        uncovered_milliwatt_hours=market["uncovered_milliwatt_hours"],
-        instruments_mg=market["instruments_mg"],
-        market_mg=market["market_mg"],
-        fallback=market["fallback"],
-    )
-
-
-def market_faults(market: Json) -> list[str]:
-    """What in a market's result does not follow from its consumption, instruments and fallback, by [2]."""
-    name = f"market {market['market']} {market['period_start']}"
-    faults = _factor_faults(name, market["fallback_factor"], market["fallback_ug_per_kwh"], market)
-    rows = {row["reference"]: row for row in market["instruments"]}
-    uncovered = whole = market["facility_energy_milliwatt_hours"]
-    surplus = mg = 0
-    for lot in order_of_use([_lot(row, market["market"]) for row in rows.values()]):
-        row = rows[lot.id]
-        applied = min(row["accepted_milliwatt_hours"], uncovered)
-        uncovered -= applied
-        surplus += row["accepted_milliwatt_hours"] - applied
-        applied_mg = emissions_mg(applied, row["ug_per_kwh"] or 0)
-        mg += applied_mg
-        if row["failed"] and row["accepted_milliwatt_hours"]:
-            faults.append(f"{name}, {lot.id}: fails a Quality Criterion and is accepted all the same")
-        for quantity, value in (
-            ("applied_milliwatt_hours", applied),
-            ("surplus_milliwatt_hours", row["accepted_milliwatt_hours"] - applied),
-            ("applied_mg", applied_mg),
-        ):
-            if row[quantity] != value:
-                faults.append(f"{name}, {lot.id}, {quantity}: {row[quantity]} stated, {value} follows")
-    if uncovered == 0:
-        fallback = 0
-    elif market["fallback"] == FALLBACK_RESIDUAL:
-        fallback = scaled_product(uncovered, market["fallback_ug_per_kwh"], 9)
-    else:
-        fallback = round_half_up(Fraction(market["location_mg"] * uncovered, whole))
-    for quantity, value in (
-        ("covered_milliwatt_hours", whole - uncovered),
-        ("uncovered_milliwatt_hours", uncovered),
-        ("surplus_milliwatt_hours", surplus),
-        ("instruments_mg", mg),
-        ("market_mg", mg + fallback),
-    ):
-        if market[quantity] != value:
-            faults.append(f"{name}, {quantity}: {market[quantity]} stated, {value} follows")
-    return faults
-
-
-def _lot(row: Json, market: str) -> Lot:
-    return Lot(
-        id=row["reference"],
-        type=row["type"],
-        market=market,
-        vintage_start=date.fromisoformat(row["vintage_start"]),
-        vintage_end=date.fromisoformat(row["vintage_end"]),
-        energy_milliwatt_hours=row["accepted_milliwatt_hours"],
-        ug_per_kwh=row["ug_per_kwh"],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A factor of a receipt as ``engine.factor_choice`` wants one: the gas masses as printed [kg/MWh]."""
-
-    label: str
-    zone: str
-    gwp_set: str
-    co2e_kg_per_mwh: Decimal | None
-    co2_kg_per_mwh: Decimal | None
-    ch4_kg_per_mwh: Decimal | None
-    n2o_kg_per_mwh: Decimal | None
-    zone_type: str = ""
-    data_year: int = 0
-    boundary: str = ""
-    rank: int = 0
-    generation: int = 0
-
-
-def _factor_faults(name: str, factor: Json | None, ug_per_kwh: int | None, made_with: Json) -> list[str]:
-    """Whether the integer factor is that of the published masses."""
-    if factor is None:
-        return [] if ug_per_kwh is None else [f"{name}: {ug_per_kwh} ug/kWh without a published factor"]
-    candidate = _Candidate(
-        label=factor["dataset"],
-        zone=factor["zone"],
-        gwp_set=factor["gwp_set"],
-        co2e_kg_per_mwh=_decimal(factor["co2e_kg_per_mwh"]),
-        co2_kg_per_mwh=_decimal(factor["co2_kg_per_mwh"]),
-        ch4_kg_per_mwh=_decimal(factor["ch4_kg_per_mwh"]),
-        n2o_kg_per_mwh=_decimal(factor["n2o_kg_per_mwh"]),
-    )
-    value, _ = candidate_kg_per_mwh(candidate, GWP_SETS[made_with["gwp_set"]])
-    found = factor_ug_per_kwh(value)
-    return [] if found == ug_per_kwh else [f"{name}: the factor is {ug_per_kwh} ug/kWh, its gases give {found}"]
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
