@@ -88,3 +88,9 @@ def amount_in_unit(row: SiteMeasurement) -> tuple[Decimal, str]:
 def last_day(row: SiteMeasurement) -> date:
     """The last day that a reading covers."""
     return row.end - timedelta(days=1)
+
+
+def amount_text(row: SiteMeasurement) -> tuple[str, str]:
+    """A reading's amount as pages show it, ``812,340.5``, with the unit; no digit is left out."""
+    amount, unit = amount_in_unit(row)
+    return f"{amount:,f}", "m³" if unit == "m3" else unit

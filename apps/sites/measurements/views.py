@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -45,7 +45,7 @@ def meters(request: PageRequest) -> HttpResponse:
     query = {name: value for name, value in chosen.items() if value}
     context = {
         "page": page,
-        "rows": [(row, *queries.amount_in_unit(row), queries.last_day(row)) for row in page],
+        "rows": [(row, *queries.amount_text(row), queries.last_day(row)) for row in page],
         "chosen": chosen,
         "filtered": bool(query),
         "query": urlencode(query),
@@ -178,8 +178,10 @@ def _import(request: PageRequest, text: str) -> HttpResponse:
 
 
 def _import_page(request: PageRequest, form: FileForm, preview: imports.Preview | None) -> HttpResponse:
-    rows = [(row, *queries.amount_in_unit(row), row.end - timedelta(days=1)) for row in preview.rows] if preview else []
-    context = {"form": form, "preview": preview, "rows": rows[:PER_PAGE], "columns": imports.COLUMNS}
+    rows = (
+        [(row, *queries.amount_text(row), queries.last_day(row)) for row in preview.rows[:PER_PAGE]] if preview else []
+    )
+    context = {"form": form, "preview": preview, "rows": rows}
     return render(request, "sites/measurements/import.html", context)
 
 
