@@ -310,6 +310,44 @@ def bars(
     return _drawing(width, y, title, description, body)
 
 
+def ranged_bars(
+    series: Sequence[Series],
+    ranges: Sequence[tuple[float, float] | None],
+    labels: Sequence[str],
+    *,
+    title: str,
+    description: str = "",
+    width: float = 604,
+) -> str:
+    """One bar per series (of one value each) with a whisker over its range, and its printed value behind it.
+
+    The bars are pale, so that the lower half of a whisker is seen on them.
+    """
+    names = [one.name for one in series]
+    left = _row_geometry(names, width, 0.34)
+    room = max(map(text_width, labels), default=0) + 14
+    ends = [limits[1] if limits else one.values[0] or 0 for one, limits in zip(series, ranges, strict=True)]
+    scale = (width - left - room) / (max(ends, default=0) or 1)
+    body = []
+    y = 4.0
+    for one, limits, end, label in zip(series, ranges, ends, labels, strict=True):
+        value = one.values[0]
+        body.append(_text(left - 8, y + BAR - 1, shortened(one.name, left - 8), anchor="end"))
+        if value is None:
+            body.append(_text(left + 5, y + BAR - 1, "—", size=SMALL, fill=MUTED))
+        else:
+            block = _block(left, y, max(value * scale, 0.75 if value else 0), BAR + 3, one.colour, one.hatch)
+            body.append(f'<g opacity="0.5">{block}</g>' if block else "")
+            body.append(_text(left + end * scale + 9, y + BAR - 1, label, size=SMALL))
+        if value is not None and limits:
+            low, high, middle = left + limits[0] * scale, left + limits[1] * scale, y + (BAR + 3) / 2
+            body.append(_line(low, middle, high, middle, INK, 1.25))
+            body += [_line(x, middle - 5, x, middle + 5, INK, 1.25) for x in (low, high)]
+        y += BAR + 13
+    body.append(_line(left, 0, left, y - 6, MUTED))
+    return _drawing(width, y, title, description, body)
+
+
 def line(
     categories: Sequence[str],
     series: Sequence[Series],

@@ -79,6 +79,8 @@ def test_series_are_named_at_the_end_of_their_lines_and_apart() -> None:
         svg.stacked_columns([], [], title="T", unit="MWh"),
         svg.stacked_rows([], [], [], title="T"),
         svg.bars([], svg.Series("a", [], "#000000"), [], title="T"),
+        svg.ranged_bars([], [], [], title="T"),
+        svg.ranged_bars([svg.Series("a", [None], "#000000")], [None], [""], title="T"),
         svg.line([], [], title="T", unit="g"),
         svg.line(["a"], [svg.Series("x", [None], "#000000")], title="T", unit="g"),
     ],
@@ -113,3 +115,23 @@ def test_long_names_are_cut_to_the_room_there_is() -> None:
     assert cut.endswith("…")
     assert svg.text_width(cut) <= 100
     assert svg.shortened("short", 100) == "short"
+
+
+def test_a_whisker_reaches_from_the_lowest_to_the_highest_value_of_its_range() -> None:
+    pair = [svg.Series("Location-based", [200.0], "#3a3f86"), svg.Series("Market-based", [100.0], "#d9762b", "/")]
+    drawing = svg.ranged_bars(pair, [(150.0, 250.0), None], ["200 t ± 25 %", "100 t"], title="How sure")
+    root = ElementTree.fromstring(drawing)
+    name = "{http://www.w3.org/2000/svg}"
+    lines = [
+        {key: float(each.attrib[key]) for key in ("x1", "x2", "y1", "y2")}
+        for each in root.iter(f"{name}line")
+        if each.attrib["stroke"] == svg.INK
+    ]
+    whisker, low, high = lines  # one figure has a range: a line and its two ends
+    bars = [each for each in root.iter(f"{name}rect") if each.attrib["fill"] == "#3a3f86"]
+    left, length = float(bars[0].attrib["x"]), float(bars[0].attrib["width"])
+    per_unit = length / 200
+    assert whisker["x1"] == low["x1"] == low["x2"] == pytest.approx(left + 150 * per_unit, abs=0.02)
+    assert whisker["x2"] == high["x1"] == high["x2"] == pytest.approx(left + 250 * per_unit, abs=0.02)
+    assert "200 t ± 25 %" in drawing
+    assert "100 t" in drawing
