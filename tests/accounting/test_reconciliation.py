@@ -22,11 +22,11 @@ from apps.accounting.engine.reconciliation import (
     metered_by_day,
 )
 from apps.accounting.models import LedgerHour, Reconciliation
-from apps.accounting.queries import LedgerQuery, ledger_total
+from apps.accounting.queries import LedgerQuery, ledger_frame, ledger_total
 from apps.audit.models import AuditEvent
 from apps.core.windows import Window, midnight
 from apps.factors.models import Factor
-from apps.organisations.models import Organisation, Person, Role
+from apps.organisations.models import Organisation, Person, Role, Team
 from apps.sites.measurements.services import add_measurement, correct_measurement, withdraw_measurement
 from apps.sites.models import Site, SiteMeasurement
 from apps.sites.services import set_pue
@@ -210,6 +210,28 @@ def test_the_policy_in_force_is_printed_with_the_result(
     Organisation.objects.filter(pk=organisation.pk).update(difference_policy="by_energy")
     for path in (PAGE + "?period=2026-07", MONTH):
         assert "Shared by the energy of the teams and models" in client.get(path).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("policy", ["unallocated", "by_energy", "by_accelerator_hours"])
+def test_whatever_the_policy_the_teams_add_up_to_the_meter(
+    officer: Person, client: Client, organisation: Organisation, site: Site, publish: Callable[..., Factor], policy: str
+) -> None:
+    publish("DE", "400")
+    for number, slug in enumerate(("speech", "vision", "robots"), start=1):
+        Team.unscoped.create(organisation=organisation, slug=slug, name=slug.title())
+        add(attribution_of(organisation, slug, team=slug, site=site), at(number), at(number + 1), number * KWH)
+    settle(organisation.pk)
+    Organisation.objects.filter(pk=organisation.pk).update(difference_policy=policy)
+    metered = 10 * KWH_MWH + 1
+    meter(site, metered)
+    book(client)
+    settle(organisation.pk)
+    frame = ledger_frame(LedgerQuery(organisation.pk, JULY, group_by=("team",)))
+    assert frame["facility_energy_milliwatt_hours"].sum() == metered
+    assert total(organisation)["facility_energy_milliwatt_hours"] == metered
+    of_nobody = frame.loc[frame["team"].isna(), "facility_energy_milliwatt_hours"].sum()
+    assert of_nobody == (metered - 6 * KWH_MWH if policy == "unallocated" else 0)
 
 
 @pytest.mark.django_db
