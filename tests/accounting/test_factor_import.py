@@ -134,6 +134,8 @@ def test_the_difference_to_the_edition_before_is_shown_largest_first(
     text = officer.get(page(second)).content.decode()
     assert text.index("+50.0") < text.index("-9.1")
     assert "SE 2025" in text
+    lines = officer.get(page(second, "changes.csv")).content.decode().splitlines()
+    assert lines[1] == "own-mix,FR,2025,42,63,50.0"
     officer.post(page(second, "confirm/"))
     services.work(second.pk)
     newer = FactorDataset.objects.get(slug="own-mix", edition="2")

@@ -37,6 +37,15 @@ def faults(taken: FactorImport) -> list[Fault]:
     return [Fault(**fault) for fault in taken.faults]
 
 
+def changes(taken: FactorImport) -> list[tuple[Any, ...]]:
+    """The changes kept of each dataset of a file, largest first, as rows of a table."""
+    return [
+        (one["facts"]["slug"], change["zone"], change["when"], change["old"], change["new"], change["percent"])
+        for one in taken.outcome
+        for change in one.get("comparison", {}).get("changes", [])
+    ]
+
+
 def datasets(taken: FactorImport) -> list[dict[str, Any]]:
     """The datasets of a file for the review: facts with their labels and what each changes, largest first."""
     shown = []

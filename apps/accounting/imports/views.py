@@ -120,6 +120,14 @@ def faults(request: PageRequest, import_id: UUID) -> HttpResponse:
 
 
 @requires(Capability.MANAGE_INVENTORY)
+@require_GET
+def changes(request: PageRequest, import_id: UUID) -> HttpResponse:
+    rows = queries.changes(_import(request, import_id))
+    header = ("dataset", "zone", "data_year_or_hour", "before", "now", "change_percent")
+    return csv_response("changes", header, rows)
+
+
+@requires(Capability.MANAGE_INVENTORY)
 @require_POST
 def confirm(request: PageRequest, import_id: UUID) -> HttpResponse:
     taken = _import(request, import_id)
