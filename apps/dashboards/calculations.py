@@ -75,6 +75,8 @@ def calculations(request: PageRequest) -> HttpResponse:
         "rates_table": workings.rates_table(head),
         "rates": [workings.rate_block(rate) for rate in head["rates"]],
         "markets": [workings.market_block(market) for market in head["markets"]],
+        "pools": workings.pools(head, queries.site_names_by_key(scene.organisation)) if head["pools"] else [],
+        "set_aside": workings.set_aside(head),
         "method": workings.method(head),
         "lines": [_shown(line) for line in lines],
         "receipt_query": asked,

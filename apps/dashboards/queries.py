@@ -135,6 +135,11 @@ def site_names(organisation: Organisation) -> list[tuple[str, str]]:
     return list(Site.objects.of(organisation).values_list("code", "name"))
 
 
+def site_names_by_key(organisation: Organisation) -> dict[int, str]:
+    """The names of the sites by their primary keys."""
+    return dict(Site.objects.of(organisation).values_list("pk", "name"))
+
+
 # --- Totals ---------------------------------------------------------------------------------------------------------
 
 

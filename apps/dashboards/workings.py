@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from apps.accounting.calculations.evidence import LineEvidence
 from apps.accounting.engine.gases import GWP_SETS
 from apps.accounting.engine.market import CRITERIA
 from apps.accounting.engine.receipt import FACILITY
+from apps.accounting.engine.receipt_rows import bearers_of, weights_of
 from apps.core import figures
 from apps.core.filters import SCOPES, days_text
 from apps.core.tables import Cell, Column, Row, Table
@@ -53,7 +55,7 @@ class MarketBlock:
 
     title: str
     formulas: list[Formula]
-    share: Formula
+    shares: list[Formula]
     lots: list[Mapping[str, Any]]
     factor: Mapping[str, Any] | None
     reasons: list[str]
@@ -93,7 +95,7 @@ def scope_figures(head: Mapping[str, Any], figure: Mapping[str, Any]) -> ScopeFi
     scope = figure["scope"]
     rates = [rate for rate in head["rates"] if rate["scope"] == scope]
     readings = sum(part["readings"] for rate in rates for part in rate["sums"])
-    it, used = figure[IT], figure[USED]
+    it, used = (sum(part[name] for rate in rates for part in rate["sums"]) for name in (IT, USED))
     formulas = [
         Formula(
             f"{readings:,} readings at {_sites(rates)} = {figures.energy(it)} IT energy;"
@@ -101,14 +103,24 @@ def scope_figures(head: Mapping[str, Any], figure: Mapping[str, Any]) -> ScopeFi
             f"{_exact(it)} IT, {_exact(used)} facility",
         )
     ]
+    if used != figure[USED]:
+        formulas.append(
+            Formula(
+                f"{figures.energy(used)} − {figures.energy(used - figure[USED])} of the pools, borne by others"
+                f" = {figures.energy(figure[USED])}",
+                f"{_exact(figure[IT])} IT, {_exact(figure[USED])} facility",
+            )
+        )
     if figure[LOCATION] is not None:
         by_site: dict[str, int] = defaultdict(int)
         for rate in rates:
             by_site[_site(rate)] += _mass_of(rate) or 0
         terms = [f"{figures.mass(mg)} ({name})" for name, mg in by_site.items()]
+        others = _others(sum(by_site.values()), figure[LOCATION])
         formulas.append(
             Formula(
-                f"Location-based = {_sum(terms)} = {figures.mass(figure[LOCATION])} CO₂e", _exact_mass(figure[LOCATION])
+                f"Location-based = {_sum(terms)}{others} = {figures.mass(figure[LOCATION])} CO₂e",
+                _exact_mass(figure[LOCATION]),
             )
         )
     if figure["market_mg"] is not None:
@@ -116,13 +128,19 @@ def scope_figures(head: Mapping[str, Any], figure: Mapping[str, Any]) -> ScopeFi
         for market in head["markets"]:
             by_market[market["market"]] += sum(part["market_mg"] or 0 for part in market["parts"])
         terms = [f"{figures.mass(mg)} (market {name})" for name, mg in by_market.items()]
+        others = _others(sum(by_market.values()), figure["market_mg"])
         formulas.append(
             Formula(
-                f"Market-based = {_sum(terms)} = {figures.mass(figure['market_mg'])} CO₂e",
+                f"Market-based = {_sum(terms)}{others} = {figures.mass(figure['market_mg'])} CO₂e",
                 _exact_mass(figure["market_mg"]),
             )
         )
     return ScopeFigures(SCOPES.get(scope, scope), figure, formulas)
+
+
+def _others(all_of: int, figure: int) -> str:
+    """What of the pools is borne by others; nothing where no pool is shared."""
+    return f" − {figures.mass(all_of - figure)} (of the pools, borne by others)" if all_of != figure else ""
 
 
 def _site(rate: Mapping[str, Any]) -> str:
@@ -177,6 +195,13 @@ def rates_table(head: Mapping[str, Any]) -> Table:
     ]
     if len(head["figures"]) == 1 and body:
         [figure] = head["figures"]
+        whole = {IT: sum(it for _, it, _ in rows), USED: sum(used for _, _, used in rows)}
+        if whole[USED] != figure[USED]:
+            others = {name: figure[name] - value for name, value in whole.items()}
+            mg = (figure[LOCATION] or 0) - sum(_mass_of(rate) or 0 for rate, _, _ in rows)
+            cells = ["Pools, borne by others", "", figures.energy_in(others[IT], energy), ""]
+            cells += [figures.energy_in(others[USED], energy), "", figures.mass_in(mg, mass)]
+            body.append(Row([Cell(text) for text in cells]))
         body.append(
             Row(
                 [
@@ -313,38 +338,47 @@ def market_block(market: Mapping[str, Any]) -> MarketBlock:
     return MarketBlock(
         f"Market {market['market']}, {period}",
         formulas,
-        _share(market),
+        _shares(market),
         [_lot(lot) for lot in market["instruments"]],
         market["fallback_factor"],
         [*market["fallback_reasons"]],
     )
 
 
-def _share(market: Mapping[str, Any]) -> Formula:
-    """The part of the market's result that falls to the selection."""
-    parts = market["parts"]
+def _shares(market: Mapping[str, Any]) -> list[Formula]:
+    """The part of the market's result that falls to the selection; by class of consumption where lots are earmarked."""
+    if not market["classes"]:
+        return [_share(market, market["parts"], market, "This selection")]
+    shares = []
+    for own in market["classes"]:
+        key = (own["team"], own["model"])
+        parts = [part for part in market["parts"] if (part["earmark_team"], part["earmark_model"]) == key]
+        words = [f"{name} {value}" for name, value in (("team", key[0]), ("model", key[1])) if value]
+        label = f"This selection in {' and '.join(words)}" if words else "This selection, other teams and models"
+        if parts:
+            shares.append(_share(market, parts, own, label))
+    return shares
+
+
+def _share(market: Mapping[str, Any], parts: list[Any], whole_of: Mapping[str, Any], label: str) -> Formula:
+    """``whole_of``: the market, or the class of it that the parts belong to."""
     energy = sum(part[USED] for part in parts)
     location = sum(part[LOCATION] or 0 for part in parts)
     known = [part["market_mg"] for part in parts if part["market_mg"] is not None]
     mg = sum(known) if known else None
-    whole = market[USED]
-    if market["fallback"] == "residual":
+    whole, uncovered = whole_of[USED], whole_of["uncovered_milliwatt_hours"]
+    if market["fallback"] == "residual" or whole_of is not market:
         text = (
-            f"This selection: {figures.energy(energy)} ÷ {figures.energy(whole)} × {figures.mass(market['market_mg'])}"
+            f"{label}: {figures.energy(energy)} ÷ {figures.energy(whole)} × {figures.mass(whole_of['market_mg'])}"
             f" = {figures.mass(mg)} CO₂e"
         )
-        exact = f"{energy:,} ÷ {whole:,} × {market['market_mg']:,} mg = {_exact_mass(mg)}"
-    else:
-        text = (
-            f"This selection: {figures.energy(energy)} ÷ {figures.energy(whole)} ×"
-            f" {figures.mass(market['instruments_mg'])} + {figures.mass(location)} ×"
-            f" {figures.energy(market['uncovered_milliwatt_hours'])} ÷ {figures.energy(whole)}"
-            f" = {figures.mass(mg)} CO₂e"
-        )
-        exact = (
-            f"({energy:,} × {market['instruments_mg']:,} + {location:,} × {market['uncovered_milliwatt_hours']:,})"
-            f" ÷ {whole:,} mg = {_exact_mass(mg)}"
-        )
+        return Formula(text, f"{energy:,} ÷ {whole:,} × {whole_of['market_mg']:,} mg = {_exact_mass(mg)}")
+    instruments = whole_of["instruments_mg"]
+    text = (
+        f"{label}: {figures.energy(energy)} ÷ {figures.energy(whole)} × {figures.mass(instruments)}"
+        f" + {figures.mass(location)} × {figures.energy(uncovered)} ÷ {figures.energy(whole)} = {figures.mass(mg)} CO₂e"
+    )
+    exact = f"({energy:,} × {instruments:,} + {location:,} × {uncovered:,}) ÷ {whole:,} mg = {_exact_mass(mg)}"
     return Formula(text, exact)
 
 
@@ -352,6 +386,54 @@ def _lot(lot: Mapping[str, Any]) -> Mapping[str, Any]:
     criteria = [{**check, "name": CRITERIA.get(check["number"], "")} for check in lot["criteria"] or lot["failed"]]
     vintage = days_text(date.fromisoformat(lot["vintage_start"]), date.fromisoformat(lot["vintage_end"]))
     return {**lot, "criteria": criteria, "vintage": vintage}
+
+
+def pools(head: Mapping[str, Any], names: Mapping[int, str]) -> list[Formula]:
+    """Each pool of a site and month, and the weight of those who were asked for among those who bear it."""
+    shared = head["pools"]
+    if not shared:
+        return []
+    filters = head["query"]["filters"]
+    dimensions = next(
+        (each["dimensions"] for each in shared["bearers"] if all(name in filters for name in each["dimensions"])), []
+    )
+    formulas = []
+    for row in shared["energy"]:
+        bearers = bearers_of(shared, dimensions, row["month"], row["site"])
+        weights = weights_of(shared, row["pool"], bearers)
+        asked = [
+            weight
+            for weight, who in zip(weights, bearers["names"], strict=True)
+            if all((value or "") in filters[name] for name, value in zip(dimensions, who, strict=True))
+        ]
+        month = f"{row['month'] // 100}-{row['month'] % 100:02d}"
+        kind = "Idle energy" if row["pool"] == "idle" else "Difference to the meter"
+        where = f"{kind}, {names.get(row['site'], 'no site')}, {month}: {figures.energy(row[USED])}"
+        if not sum(weights):
+            formulas.append(Formula(f"{where}; nobody used energy by name there, so it stays in the pool"))
+            continue
+        policy = dict(Organisation.PoolPolicy.choices)[shared["policies"][row["pool"]]]
+        share = Fraction(sum(asked), sum(weights))
+        formulas.append(
+            Formula(
+                f"{where} × {figures.percent(float(share), 1)} borne by this selection"
+                f" = {figures.energy(round(row[USED] * share))}",
+                f"{policy}: weight {sum(asked):,} of {sum(weights):,}; each row split by largest remainder",
+            )
+        )
+    return formulas
+
+
+def set_aside(head: Mapping[str, Any]) -> list[Formula]:
+    """What was received and is not counted, with the source that is counted instead."""
+    return [
+        Formula(
+            f"{row['source']}: {figures.energy(row['energy_microwatt_hours'] // 1000)} in {row['hours']:,} hours is not"
+            f" counted; {row['counted_source']} measures the same device and is",
+            f"{row['energy_microwatt_hours']:,} µWh",
+        )
+        for row in head["set_aside"]
+    ]
 
 
 def method(head: Mapping[str, Any]) -> list[tuple[str, str]]:
