@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from math import lcm
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from apps.accounting.engine import uncertainty
@@ -22,6 +24,7 @@ from apps.core.figures import is_absent
 from apps.organisations.models import Organisation
 
 FIGURES = {"energy": "facility_energy_milliwatt_hours", "location": "location_mg", "market": "market_mg"}
+_FINE = 2**32  # parts of a milligram that market-based contributions are counted in: whole numbers are fast
 _BOUNDS = {"energy": "milliwatt_hours", "location": "mg", "market": "mg"}
 # Cause of uncertainty: the columns of the composition that tell who shares it and by how much.
 _CAUSES = {
@@ -65,7 +68,8 @@ class Composed:
 
     def _shares(self, figures: pd.DataFrame, columns: Sequence[str]) -> _Shares:
         positions = {key: position for position, key in enumerate(_keys(figures, columns))}
-        group = pd.Series([positions.get(key, -1) for key in _keys(self.parts, columns)], dtype="int64")
+        number, distinct = _distinct(self.parts, columns)
+        group = np.array([positions.get(key, -1) for key in distinct], dtype=np.int64)[number]
         parts = self.parts.assign(group=group)
         return _Shares(_with_causes(parts[group >= 0], self._values, self._rates), self._rates, self._values)
 
@@ -98,34 +102,35 @@ def _whole(values: pd.Series) -> list[int | None]:
     return [None if is_absent(value) else int(value) for value in values.tolist()]
 
 
+def _distinct(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+    """The number of each row's combination of values, and the combinations in the order of their numbers."""
+    if frame.empty:
+        return np.empty(0, np.int64), []
+    number = frame.groupby(list(columns), dropna=False, sort=False).ngroup().to_numpy()
+    return number, _keys(frame.loc[~pd.Series(number, index=frame.index).duplicated()], columns)
+
+
 def _with_causes(parts: pd.DataFrame, values: Mapping[str, int], rates: Sequence[MarketRate]) -> pd.DataFrame:
     """The parts with the uncertainty [ppm] of each by cause, and the place of their market rate among ``rates``."""
-    pue = [
-        0
-        if not has_pue or is_absent(site)
-        else values[uncertainty.PUE_ASSUMED if is_assumed else uncertainty.PUE_STATED]
-        for has_pue, is_assumed, site in zip(
-            parts["has_pue"].tolist(), parts["is_assumed"].tolist(), parts["site_id"].tolist(), strict=True
-        )
-    ]
-    known: dict[tuple[str, int], int] = {}
-    factors = []
-    for key in zip(parts["level"].tolist(), parts["lag_years"].tolist(), strict=True):
-        if key not in known:
-            known[key] = uncertainty.factor_ppm(values, str(key[0]), int(key[1]))
-        factors.append(known[key])
-    places: dict[tuple[Any, Any, Any], int] = {}
-    rate = []
-    for place in zip(parts["scope"].tolist(), parts["market"].tolist(), parts["month_number"].tolist(), strict=True):
-        if place not in places:
-            places[place] = _rate_position(rates, *place)
-        rate.append(places[place])
-    return parts.assign(
-        activity_ppm=[values[uncertainty.METHOD_NAMES[int(method)]] for method in parts["method"].tolist()],
-        pue_ppm=pue,
-        factor_ppm=factors,
-        rate=rate,
+
+    def by(columns: Sequence[str], made: Callable[..., int]) -> np.ndarray:
+        number, distinct = _distinct(parts, columns)
+        return np.array([made(*key) for key in distinct], dtype=np.int64)[number]
+
+    def pue(has_pue: int, is_assumed: int, located: bool) -> int:
+        return values[uncertainty.PUE_ASSUMED if is_assumed else uncertainty.PUE_STATED] if has_pue and located else 0
+
+    parts = parts.assign(
+        located=parts["site_id"].notna(),
         location=pd.array([None if is_absent(mg) else int(mg) for mg in parts["location"].tolist()], dtype="Int64"),
+    )
+    return parts.assign(
+        activity_ppm=by(["method"], lambda method: values[uncertainty.METHOD_NAMES[int(method)]]),
+        pue_ppm=by(["has_pue", "is_assumed", "located"], pue),
+        factor_ppm=by(
+            ["level", "lag_years"], lambda level, lag: uncertainty.factor_ppm(values, str(level or ""), int(lag))
+        ),
+        rate=by(["scope", "market", "month_number"], lambda *place: _rate_position(rates, *place)),
     )
 
 
@@ -156,6 +161,7 @@ class _Shares:
         self._rates = rates
         self._instrument_ppm = values[uncertainty.FACTOR_INSTRUMENT]
         self._fallback_ppm = [_fallback_ppm(rate, values) for rate in rates]
+        self._weights = [_Weights.of(rate) for rate in rates]
         self._sums: dict[int, list[_Sum]] = {}
         for kind, (key, ppm) in _CAUSES.items():
             for group, summed in self._by_cause(parts, kind, key, ppm):
@@ -181,14 +187,10 @@ class _Shares:
                 halves.append(None)
                 continue
             contributions, whole = parts_of(self._sums[group])
-            # A figure that was given a share of a pool has the relative uncertainty of its own energy.
-            scale = Fraction(figure) / whole if whole else Fraction(1)
-            halves.append(
-                uncertainty.half_width(
-                    Contribution(each.cause, each.value if scale == 1 else each.value * scale, each.ppm)
-                    for each in contributions
-                )
-            )
+            half = uncertainty.half_width(contributions)
+            # The parts may be in a finer unit; and a figure that was given a share of a pool has the relative
+            # uncertainty of its own energy.
+            halves.append(-(-half * figure // whole) if whole else -(-half // _FINE))
         return halves
 
     def drivers(self, name: str, groups: int) -> list[dict[str, float]]:
@@ -205,40 +207,81 @@ class _Shares:
             found.append({kind: square / whole for kind, square in squares.items()} if whole else {})
         return found
 
-    def _energy(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
+    # Each gives the contributions to a group's figure, and the figure itself in their unit.
+
+    def _energy(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], int]:
         found = [Contribution(each.cause, each.energy, each.ppm) for each in sums if each.cause.kind != "factor"]
-        return found, Fraction(sum(each.energy for each in sums if each.cause.kind == "activity"))
+        return found, sum(each.energy for each in sums if each.cause.kind == "activity")
 
-    def _location(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
+    def _location(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], int]:
         found = [Contribution(each.cause, each.location, each.ppm) for each in sums]
-        return found, Fraction(sum(each.location for each in sums if each.cause.kind == "activity"))
+        return found, sum(each.location for each in sums if each.cause.kind == "activity")
 
-    def _market(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], Fraction]:
+    def _market(self, sums: Sequence[_Sum]) -> tuple[list[Contribution], int]:
         found: list[Contribution] = []
-        whole = Fraction(0)
+        whole = 0
         for each in sums:
             if each.rate < 0:
                 continue
-            rate = self._rates[each.rate]
-            parts = uncertainty.market_parts(
-                facility_energy_milliwatt_hours=each.energy,
-                location_mg=each.location,
+            rate, weights = self._rates[each.rate], self._weights[each.rate]
+            if each.cause.kind != "factor":
+                found.append(Contribution(each.cause, weights.activity(each), each.ppm))
+                if each.cause.kind == "activity":
+                    whole += weights.fallback(each) + weights.instruments(each)
+                continue
+            instruments = weights.instruments(each)
+            found.append(Contribution(Cause("instruments", rate.market), instruments, self._instrument_ppm))
+            fallback_ppm = self._fallback_ppm[each.rate]
+            if fallback_ppm is None:  # the grid average: the location-based factor's own uncertainty
+                found.append(Contribution(each.cause, weights.fallback(each), each.ppm))
+            else:
+                cause = Cause("factor", rate.fallback_factor_id)
+                found.append(Contribution(cause, weights.fallback(each), fallback_ppm))
+        return found, whole
+
+
+class _Linear(NamedTuple):
+    """``energy * a + location * b`` in units of 1/``_FINE`` mg, rounded up."""
+
+    a: int
+    b: int
+    divisor: int
+
+    @classmethod
+    def of(cls, a: Fraction, b: Fraction) -> _Linear:
+        divisor = lcm(a.denominator, b.denominator)
+        return cls(int(a * divisor) * _FINE, int(b * divisor) * _FINE, divisor)
+
+    def __call__(self, each: _Sum) -> int:
+        return -(-(each.energy * self.a + each.location * self.b) // self.divisor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """``engine.uncertainty.market_parts`` of one rate, which are linear in energy and location-based emissions."""
+
+    fallback: _Linear
+    instruments: _Linear
+    activity: _Linear
+
+    @classmethod
+    def of(cls, rate: MarketRate) -> _Weights:
+        def parts(energy: int, location: int) -> uncertainty.MarketParts:
+            return uncertainty.market_parts(
+                facility_energy_milliwatt_hours=energy,
+                location_mg=location,
                 market_energy_milliwatt_hours=rate.facility_energy_milliwatt_hours,
                 uncovered_milliwatt_hours=rate.uncovered_milliwatt_hours,
                 instruments_mg=rate.instruments_mg,
                 fallback_ug_per_kwh=rate.fallback_ug_per_kwh if rate.fallback == MarketRate.Fallback.RESIDUAL else None,
             )
-            if each.cause.kind != "factor":
-                found.append(Contribution(each.cause, parts.by_activity, each.ppm))
-                whole += parts.by_fallback + parts.by_instruments if each.cause.kind == "activity" else 0
-                continue
-            found.append(Contribution(Cause("instruments", rate.market), parts.by_instruments, self._instrument_ppm))
-            fallback_ppm = self._fallback_ppm[each.rate]
-            if fallback_ppm is None:  # the grid average: the location-based factor's own uncertainty
-                found.append(Contribution(each.cause, parts.by_fallback, each.ppm))
-            else:
-                found.append(Contribution(Cause("factor", rate.fallback_factor_id), parts.by_fallback, fallback_ppm))
-        return found, whole
+
+        by_energy, by_location = parts(1, 0), parts(0, 1)
+        return cls(
+            _Linear.of(by_energy.by_fallback, by_location.by_fallback),
+            _Linear.of(by_energy.by_instruments, by_location.by_instruments),
+            _Linear.of(by_energy.by_activity, by_location.by_activity),
+        )
 
 
 def _fallback_ppm(rate: MarketRate, values: Mapping[str, int]) -> int | None:
