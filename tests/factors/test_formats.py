@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Sequence
 from decimal import Decimal
 from io import StringIO
@@ -12,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from openpyxl import Workbook
 
-from apps.factors import checking, formats
+from apps.factors import checking, formats, plausibility
 from apps.factors.formats.table import FactorFileError, FactorTable, HourlyTable, Table
 from apps.factors.models import Factor, FactorDataset, HourlyFactor
 from tests.factors import workbooks
@@ -301,3 +302,8 @@ def test_the_days_of_use_are_another_thing_than_the_data_year(tmp_path: Path) ->
     call_command("load_factors", str(file), stdout=StringIO())
     days = {f.zone_id: (str(f.valid_from), str(f.valid_to)) for f in Factor.objects.filter(dataset__slug="own")}
     assert days == {"DE": ("2025-04-01", "2026-04-01"), "FR": ("2024-01-01", "2025-01-01")}
+
+
+def test_the_examples_of_the_plausibility_rules() -> None:
+    assert doctest.testmod(plausibility).failed == 0
+    assert doctest.testmod(plausibility).attempted > 4
