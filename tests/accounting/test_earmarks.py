@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from apps.accounting import services
 from apps.accounting.engine.allocation import earmark_classes, earmarked_market_mg
 from apps.accounting.engine.market import Lot, market_based
+from apps.accounting.engine.scenario import evaluate_text
 from apps.accounting.models import LedgerDay, LedgerHour
 from apps.accounting.queries import LedgerQuery, ledger_frame, ledger_total, market_rates
 from apps.organisations.models import Organisation, Team
@@ -173,3 +175,49 @@ def test_classes_add_up_to_the_market_and_are_never_negative(consumption, bought
         assert sum(share or 0 for share in shares) == part.market_mg
         assert all(share is None or share >= 0 for share in shares)
         assert Fraction(part.market_mg).denominator == 1
+
+
+@pytest.mark.parametrize("residual", [None, "701.234567"])
+def test_a_scenario_gives_the_same_milligrams_by_team_and_model(booked, publish, residual):
+    if residual:
+        publish("DE", residual, kind="residual")
+    buy(booked, 25, earmark_team=of_team(booked, "a"), co2e="12.345678")
+    buy(booked, 30, earmark_model=AIModel.objects.of(booked).get(), co2e="7.654321", reference="GO-2")
+    buy(booked, 11, co2e="33.3", reference="GO-3")
+    choose(booked, "earmarked")
+    check(booked)
+    quarter = {"start": "2026-07-01T00:00:00Z", "end": "2026-10-01T00:00:00Z"}
+
+    def lot(reference, kwh, kg, earmark=None):
+        return {
+            "id": reference, "type": "eac", "market": "DE", "energy_kwh": kwh, **quarter, "tracking_system": "AIB",
+            "serial_start": f"{reference}-1", "serial_end": f"{reference}-9", "retired_on": "2026-10-15",
+            "beneficiary": "reporter", "co2e_kg_per_mwh": kg, **({"earmark": earmark} if earmark else {}),
+        }  # fmt: skip
+
+    market = {"location_factors": [{"co2e_kg_per_mwh": "400"}]}
+    found = evaluate_text(
+        json.dumps(
+            {
+                "ruleset": "ghgp-scope2-2015",
+                "gwp_set": "AR5",
+                "period": quarter,
+                "markets": {"DE": market | ({"residual_factors": [{"co2e_kg_per_mwh": residual}]} if residual else {})},
+                "facilities": {"fra1": {"market": "DE", "control": "owned", "pue": "1"}},
+                "consumption": [
+                    {"facility": "fra1", **quarter, "energy_kwh": kwh, "team": team, "model": model}
+                    for team, kwh, model in (("a", "50", "none"), ("b", "30", "none"), ("c", "20", "big"))
+                ],
+                "instruments": [
+                    lot("GO-1", "25", "12.345678", {"team": "a"}),
+                    lot("GO-2", "30", "7.654321", {"model": "big"}),
+                    lot("GO-3", "11", "33.3"),
+                ],
+                "policies": {"market_allocation": "earmarked"},
+            }
+        )
+    )
+    live = market_mg(booked)
+    for team, mg in live.items():
+        assert abs(mg - float(found["by_team"][team]["market_kg"]) * 1e6) <= 1
+    assert sum(live.values()) == round(float(found["totals"]["market_kg"]) * 1e6)
