@@ -24,7 +24,7 @@ from apps.accounting.models import Account, LedgerHour, Posting
 from apps.accounting.queries import LedgerQuery, ledger_total
 from apps.core.windows import from_epoch_hour
 from apps.organisations.models import Team
-from tests.accounting.readings import KWH, Q3, add, at, attribution_of
+from tests.accounting.readings import KWH, Q3, add, at, attribution_of, source_of
 from tests.accounting.receipts import build, downloaded, joined
 
 pytestmark = pytest.mark.django_db
@@ -286,6 +286,28 @@ def test_a_line_names_shares_and_the_part_of_the_hour(client, make_key, organisa
     [share] = answer["shares"]
     assert (share["weight_ppm"], share["share_microwatt_hours"]) == (750_000, KWH * 3 // 8)
     assert answer["samples"].endswith("/samples?source=gpu&from=2026-07-01T02:00:00Z&to=2026-07-01T03:00:00Z")
+
+
+def test_what_was_set_aside_is_listed_and_left_out(client, make_key, organisation, site, publish):
+    publish("DE", "400")
+    for name, precedence in (("node/gpu", 1), ("node/bmc", 2)):
+        source_of(organisation, name, device="node", precedence=precedence)
+    add(attribution_of(organisation, "node/gpu", site=site), at(1), at(1, 30), KWH)
+    add(attribution_of(organisation, "node/bmc", site=site), at(1), at(2), 4 * KWH)
+    services.settle(organisation.pk)
+    headers = {"Authorization": f"Bearer {make_key()}"}
+    receipt = joined(client, make_key(), WINDOW)
+    assert differences(receipt) == []
+    assert receipt["head"]["set_aside"] == [
+        {"source": "node/bmc", "counted_source": "node/gpu", "hours": 1, "energy_microwatt_hours": 2 * KWH}
+    ]
+    assert {line["source"]: line["it_energy_milliwatt_hours"] for line in receipt["lines"]} == {
+        "node/gpu": KWH // 1000,
+        "node/bmc": 2 * KWH // 1000,
+    }
+    for line in receipt["lines"]:
+        path = f"/api/v1/calculations/readings?hour={line['hour']}&account={line['account']}"
+        assert client.get(path, headers=headers).json()["agrees"] is True
 
 
 @pytest.mark.parametrize(
