@@ -7,8 +7,17 @@ from datetime import date
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from apps.accounting.engine.market import Lot, add_months, claimed_volume_milliwatt_hours, market_based
+from apps.accounting.engine.market import (
+    Lot,
+    add_months,
+    claimed_before,
+    claimed_volume_milliwatt_hours,
+    criterion_2_sole_claim,
+    market_based,
+)
 
 MWH = 10**9
 YEAR = (date(2026, 1, 1), date(2027, 1, 1))
@@ -88,6 +97,28 @@ def test_serial_ranges_that_share_a_number_clash(ours: tuple[str, str], theirs: 
     assert (2 in result_of([first, second]).lots[1].rejected_criteria) is clash
     elsewhere = replace(second, tracking_system="OTHER")
     assert 2 not in result_of([first, elsewhere]).lots[1].rejected_criteria
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["R", "Q"]), st.sampled_from(["A", "B", "x"]), st.integers(0, 20), st.integers(0, 6)),
+        max_size=12,
+    )
+)
+def test_the_first_earlier_claim_is_that_of_a_search_among_all_lots(rows: list[tuple[str, str, int, int]]) -> None:
+    lots = [
+        replace(
+            LOT,
+            id=str(i),
+            tracking_system=system,
+            serial_start="alpha" if letter == "x" else f"{letter}{first:03d}",
+            serial_end="omega" if letter == "x" else f"{letter}{first + length:03d}",
+        )
+        for i, (system, letter, first, length) in enumerate(rows)
+    ]
+    found = claimed_before(lots)
+    for position, lot in enumerate(lots):
+        assert criterion_2_sole_claim(lot, found.get(position, ())) == criterion_2_sole_claim(lot, lots[:position])
 
 
 def test_a_serial_claimed_in_another_market_or_period_is_claimed() -> None:

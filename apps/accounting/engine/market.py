@@ -11,11 +11,13 @@ per kilowatt-hour. Nothing here knows a database; the figures of a scenario file
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
+from heapq import heappop, heappush
 
 from apps.core.units import emissions_mg, round_half_up
 
@@ -331,6 +333,7 @@ def market_based(
     """
     if facility_energy_milliwatt_hours < 0 or location_mg < 0:
         raise ValueError("energy and emissions are 0 or more")
+    claimed = claimed_before(instruments)
     checked: dict[str, list[CriterionResult]] = {}
     accepted: dict[str, int] = {}
     present: list[Lot] = []
@@ -342,7 +345,7 @@ def market_based(
             market=market,
             period=period,
             vintage_window_months=vintage_window_months,
-            earlier=instruments[:position],
+            earlier=claimed.get(position, ()),
             has_residual_mix=residual_ug_per_kwh is not None,
         )
         present.append(lot)
@@ -399,6 +402,33 @@ def add_months(day: date, months: int) -> date:
     raise AssertionError("every month has a 28th")
 
 
+def claimed_before(lots: Sequence[Lot]) -> dict[int, tuple[Lot]]:
+    """For each lot, by position, the first of the lots listed before it that has a serial of its range; [2] 2.
+
+    What ``earlier`` of :func:`quality_criteria` needs to hold, found in one pass over the ranges in order: lots of
+    hourly certificates come by the thousand, and each against each would be millions of comparisons.
+    """
+    groups: dict[tuple[str, ...], list[tuple[int, int, int]]] = defaultdict(list)
+    for position, lot in enumerate(lots):
+        if lot.serial_start:
+            numbers = _serial_range(lot.serial_start, lot.serial_end)
+            if numbers is None:
+                groups[lot.tracking_system, lot.serial_start, lot.serial_end].append((0, 0, position))
+            else:
+                groups[lot.tracking_system, numbers[0]].append((numbers[1], numbers[2], position))
+    first: dict[int, int] = {}
+    for ranges in groups.values():
+        reaching: list[tuple[int, int]] = []  # (last serial, position) of the ranges begun so far, soonest end first
+        for start, end, position in sorted(ranges):
+            while reaching and reaching[0][0] < start:
+                heappop(reaching)
+            for _, other in reaching:
+                earlier, later = sorted((position, other))
+                first[later] = min(first.get(later, earlier), earlier)
+            heappush(reaching, (end, position))
+    return {later: (lots[earlier],) for later, earlier in first.items()}
+
+
 def _serials_overlap(lot: Lot, other: Lot) -> bool:
     """Whether two lots of one tracking system share a serial number.
 
@@ -413,7 +443,7 @@ def _serials_overlap(lot: Lot, other: Lot) -> bool:
     return ours[1] <= theirs[2] and theirs[1] <= ours[2]
 
 
-@lru_cache(maxsize=100_000)  # every lot is held against every other one
+@lru_cache(maxsize=100_000)  # of the same lots for every market and period
 def _serial_range(start: str, end: str) -> tuple[str, int, int] | None:
     """``(prefix, first, last)`` of serials such as ``GO-2026-000001``; ``None`` where they are not numbered."""
     first = re.fullmatch(r"(.*?)(\d+)", start)

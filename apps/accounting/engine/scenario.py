@@ -13,7 +13,7 @@ from typing import Any
 
 from apps.accounting.engine.energy import BOUNDARY_FACILITY
 from apps.accounting.engine.location import SCOPE_2
-from apps.accounting.engine.market import LotOutcome, lot_outcome, quality_criteria
+from apps.accounting.engine.market import Lot, LotOutcome, claimed_before, lot_outcome, quality_criteria
 from apps.accounting.engine.rulesets import RULESETS
 from apps.accounting.engine.scenario_hourly import criteria_by_hour, market_by_hour
 from apps.accounting.engine.scenario_input import GASES, Scenario, ScenarioLot, covering_dates, read_scenario
@@ -92,7 +92,7 @@ def evaluate(scenario: Scenario) -> dict[str, Any]:
         "by_team": breakdown(lambda row: row.consumption.team),
         "by_model": breakdown(lambda row: row.consumption.model),
         "by_kind": breakdown(lambda row: row.consumption.kind),
-        "instruments": [_instrument(lot, markets, scenario) for lot in scenario.instruments],
+        "instruments": _instruments(markets, scenario),
         **({} if RULESETS[scenario.ruleset].is_reported else {"hourly": _hourly(hourly)}),
         "flags": sorted(_flags(rows, inside, markets)),
     }
@@ -142,11 +142,16 @@ def _hourly(markets: Sequence[HourlyFigures]) -> dict[str, Any]:
     }
 
 
-def _instrument(item: ScenarioLot, markets: dict[str, Market], scenario: Scenario) -> dict[str, Any]:
-    if item.lot.market in markets:
-        outcome = next(lot for lot in markets[item.lot.market].lots if lot.id == item.lot.id)
-    else:
-        outcome = _rejected(item, scenario)
+def _instruments(markets: dict[str, Market], scenario: Scenario) -> list[dict[str, Any]]:
+    outcomes = {outcome.id: outcome for market in markets.values() for outcome in market.lots}
+    claimed = claimed_before([item.lot for item in scenario.instruments])
+    return [
+        _instrument(outcomes.get(item.lot.id) or _rejected(item, claimed.get(position, ()), scenario))
+        for position, item in enumerate(scenario.instruments)
+    ]
+
+
+def _instrument(outcome: LotOutcome) -> dict[str, Any]:
     return {
         "id": outcome.id,
         "accepted_kwh": decimal_text(outcome.accepted_milliwatt_hours),
@@ -160,10 +165,8 @@ def _instrument(item: ScenarioLot, markets: dict[str, Market], scenario: Scenari
     }
 
 
-def _rejected(item: ScenarioLot, scenario: Scenario) -> LotOutcome:
+def _rejected(item: ScenarioLot, earlier: Sequence[Lot], scenario: Scenario) -> LotOutcome:
     """A lot of a market in which nothing is consumed in Scope 2: criterion 5, and whatever else it fails."""
-    lots = [other.lot for other in scenario.instruments]
-    earlier = lots[: lots.index(item.lot)]
     if RULESETS[scenario.ruleset].is_reported:
         checks = quality_criteria(
             item.lot,

@@ -22,7 +22,14 @@ from apps.accounting.engine.hourly import (
     hourly_market_based,
 )
 from apps.accounting.engine.location import location_based_mg
-from apps.accounting.engine.market import CriterionResult, Lot, lot_outcome, order_of_use, quality_criteria
+from apps.accounting.engine.market import (
+    CriterionResult,
+    Lot,
+    claimed_before,
+    lot_outcome,
+    order_of_use,
+    quality_criteria,
+)
 from apps.accounting.engine.scenario_fields import ScenarioError, ScenarioFault
 from apps.accounting.engine.scenario_input import (
     Scenario,
@@ -199,14 +206,14 @@ def _eligible(
     code: str, hours: _Hours, scenario: Scenario, *, has_residual_mix: bool
 ) -> tuple[list[Outcome], list[ScenarioLot]]:
     """The market's lots with their checks and accepted volume in input order, and the accepted ones in order of use."""
-    lots = [item.lot for item in scenario.instruments]
+    claimed = claimed_before([item.lot for item in scenario.instruments])
     outcomes = []
     accepted: dict[str, ScenarioLot] = {}
     for position, item in enumerate(scenario.instruments):
         if item.lot.market != code:
             continue
         checks = criteria_by_hour(
-            item, scenario, market=code, earlier=lots[:position], has_residual_mix=has_residual_mix
+            item, scenario, market=code, earlier=claimed.get(position, ()), has_residual_mix=has_residual_mix
         )
         stands = all(check.passed for check in checks)
         volume = int(_hourly_lot(item, hours).volume.sum()) if stands else 0

@@ -206,11 +206,13 @@ class _Reader(FieldReader):
             top.get("policies", {}), f"{at}/policies", ("vintage_window_months", "market_allocation"), required=()
         )
         instruments: list[ScenarioLot] = []
+        ids: set[str] = set()
         for i, item in enumerate(self.list(top.get("instruments", []), f"{at}/instruments")):
             lot = self.instrument(item, f"{at}/instruments/{i}", period, gwp)
-            if lot.lot.id and lot.lot.id in {other.lot.id for other in instruments}:
+            if lot.lot.id and lot.lot.id in ids:
                 self.fault(f"{at}/instruments/{i}/id", lot.lot.id, "an id that no other instrument has")
             instruments.append(lot)
+            ids.add(lot.lot.id)
         return Scenario(
             ruleset=ruleset,
             gwp=gwp,

@@ -19,7 +19,7 @@ from apps.accounting.adoption.queries import Adoptions, adoptions_of
 from apps.accounting.engine.factor_choice import choose_residual_factor
 from apps.accounting.engine.gases import GWP_SETS, factor_ug_per_kwh
 from apps.accounting.engine.hourly import ABSENT, default_fossil_ug_per_kwh, draft_criteria, flat_profile
-from apps.accounting.engine.market import CriterionResult, Lot, order_of_use, quality_criteria
+from apps.accounting.engine.market import CriterionResult, Lot, claimed_before, order_of_use, quality_criteria
 from apps.accounting.engine.version import ENGINE_VERSION
 from apps.accounting.market import Period, lots_of
 from apps.accounting.models import LedgerState, MarketRate
@@ -240,6 +240,7 @@ def _lots(
         known[reference][hour] = energy
     in_use = {site.market for site in Site.objects.of(organisation).filter(control__in=SCOPE_2_CONTROL_CLASSES)}
     lots = lots_of(organisation)
+    claimed = claimed_before(lots)
     found: dict[str, dict[str, LotHours]] = {market: {} for market in markets}
     for position, lot in enumerate(lots):
         if lot.claim[1] <= period[0] or period[1] <= lot.claim[0]:
@@ -251,7 +252,7 @@ def _lots(
             market=lot.market if lot.market in in_use else "",
             period=period,
             vintage_window_months=organisation.vintage_window_months,
-            earlier=lots[:position],
+            earlier=claimed.get(position, ()),
             has_residual_mix=lot.market in residual,
         )
         found[lot.market][lot.id] = LotHours(
