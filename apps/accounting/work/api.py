@@ -41,6 +41,8 @@ _ROW = {
     "workload": {"type": "string", "nullable": True, "description": "with group_by=workload"},
     "scope": {"type": "string", "enum": ["2", "3", "unassigned"]},
     "facility_energy_kwh": {"type": "number"},
+    "simulated_energy_kwh": {"type": "number", "description": "the part that is simulated load"},
+    "published_energy_kwh": {"type": "number", "description": "the part that is somebody else's published run"},
     "tokens": {"type": "integer"},
     "requests": {"type": "integer"},
     "accelerator_hours": {"type": "number"},

@@ -45,6 +45,8 @@ class WorkRow:
     name: str | None
     scope: str
     facility_milliwatt_hours: int
+    simulated_milliwatt_hours: int
+    published_milliwatt_hours: int
     tokens: int
     requests: int
     accelerator_ms: int
@@ -246,6 +248,8 @@ def _work_row(
         name=name,
         scope=scope,
         facility_milliwatt_hours=_energy(rows),
+        simulated_milliwatt_hours=sum(int(row["simulated_milliwatt_hours"]) for row in rows),
+        published_milliwatt_hours=sum(int(row["published_milliwatt_hours"]) for row in rows),
         tokens=carried["tokens"].count,
         requests=carried["requests"].count,
         accelerator_ms=carried["accelerator_hours"].count,

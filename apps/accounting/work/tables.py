@@ -95,7 +95,7 @@ def unit_panels(
             Column("energy", "Energy", f"{energy} {per}", hint="Facility energy: IT energy times PUE"),
             Column("location", "Location-based", f"{mass} CO₂e {per}"),
             Column("market", "Market-based", f"{mass} CO₂e {per}"),
-            Column("boundary", "Measured at", numeric=False),
+            Column("boundary", "Measured at", numeric=False, nowrap=True),
         ]
         body = []
         for row in having:
@@ -123,7 +123,7 @@ def one_table(row: WorkRow) -> Table:
         Column("energy", "Energy", hint="Facility energy: IT energy times PUE"),
         Column("location", "Location-based"),
         Column("market", "Market-based"),
-        Column("boundary", "Measured at", numeric=False),
+        Column("boundary", "Measured at", numeric=False, nowrap=True),
     ]
     body = []
     for code, unit in UNITS.items():
@@ -254,6 +254,8 @@ def records(rows: Sequence[WorkRow], group_by: str) -> list[dict[str, Any]]:
             **names,
             "scope": row.scope,
             "facility_energy_kwh": kwh(row.facility_milliwatt_hours),
+            "simulated_energy_kwh": kwh(row.simulated_milliwatt_hours),
+            "published_energy_kwh": kwh(row.published_milliwatt_hours),
             "tokens": row.tokens,
             "requests": row.requests,
             "accelerator_hours": round(row.accelerator_ms / MS_PER_HOUR, 6),
@@ -305,10 +307,26 @@ def line_records(line: DevelopmentLine) -> list[dict[str, Any]]:
 
 
 def _name_cell(row: WorkRow, link: Callable[[str], str], unnamed: str, with_scope: bool) -> Cell:
-    chips = (Chip(SCOPES[row.scope], "info"),) if with_scope and row.scope != "2" else ()
+    chips = _origin_chips(row)
+    if with_scope and row.scope != "2":
+        chips = (*chips, Chip(SCOPES[row.scope], "info"))
     if row.key is None:
         return Cell(unnamed, chips=chips)
     return Cell(row.name or row.key, url=link(row.key), chips=chips, quality=row.quality or "")
+
+
+def _origin_chips(row: WorkRow) -> tuple[Chip, ...]:
+    """The marks of what is not the organisation's own telemetry."""
+    chips = []
+    for energy, word, tone, title in (
+        (row.simulated_milliwatt_hours, "simulated", "warn", "Simulated load, not a measurement"),
+        (row.published_milliwatt_hours, "published", "info", "Published figures of somebody else's run"),
+    ):
+        if energy:
+            whole = energy >= row.facility_milliwatt_hours
+            text = word if whole else f"{figures.percent(energy / row.facility_milliwatt_hours)} {word}"
+            chips.append(Chip(text, tone, title))
+    return tuple(chips)
 
 
 def _work(row: WorkRow, code: str) -> int:
