@@ -32,6 +32,11 @@ WITH found AS {once} (
 SELECT {columns}, method FROM found
 JOIN (SELECT id, method FROM telemetry_attribution WHERE source_id IN ({sources})) said ON said.id = attribution_id
 """
+# Nearly always neither: one question then, since it is asked at every rebuild.
+_LOOK = """
+SELECT EXISTS (SELECT 1 FROM telemetry_source WHERE organisation_id = %s AND device <> ''),
+       EXISTS (SELECT 1 FROM accounting_setaside WHERE organisation_id = %s AND hour >= %s AND hour < %s)
+"""
 _CLEAR = "DELETE FROM accounting_setaside WHERE organisation_id = %s AND hour >= %s AND hour < %s"
 
 
@@ -41,8 +46,11 @@ def write_set_aside(organisation_id: int, first_hour: int, end_hour: int) -> boo
     Called inside the rebuild of these hours, after their marks were taken.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_CLEAR, [organisation_id, first_hour, end_hour])
-    sources = shared_sources(organisation_id)
+        cursor.execute(_LOOK, [organisation_id, organisation_id, first_hour, end_hour])
+        has_devices, has_rows = cursor.fetchone()
+        if has_rows:
+            cursor.execute(_CLEAR, [organisation_id, first_hour, end_hour])
+    sources = shared_sources(organisation_id) if has_devices else []
     if not sources:
         return False
     ids = [source.id for source in sources]
