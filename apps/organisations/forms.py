@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from apps.core.forms import DayInput
 from apps.organisations import queries
 from apps.organisations.models import Organisation, Role, Scope
 
@@ -81,7 +82,7 @@ class KeyForm(forms.Form):
     expires_on = forms.DateField(
         label="Expires on",
         required=False,
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=DayInput(),
         help_text="Last day of use (UTC); empty for a key that does not expire.",
     )
 

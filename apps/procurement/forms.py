@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 
+from apps.core.forms import DayInput
 from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.organisations import queries as organisations
 from apps.organisations.models import Organisation
@@ -20,7 +21,7 @@ MOST_MWH = 4_000_000_000  # more than a year of the largest electricity market; 
 
 
 def _date(**options: Any) -> forms.DateField:
-    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **options)
+    return forms.DateField(widget=DayInput(), **options)
 
 
 def _listed(name: str) -> forms.TextInput:

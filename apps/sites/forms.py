@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from apps.core.forms import DayInput
 from apps.sites import queries
 from apps.sites.models import ControlClass
 
@@ -67,13 +68,13 @@ class PueForm(forms.Form):
     start = forms.DateField(
         label="From",
         help_text="First day (UTC) on which it holds. A value that is open until then ends there.",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=DayInput(),
     )
     end = forms.DateField(
         label="Until",
         required=False,
         help_text="First day on which it no longer holds; empty for a value that goes on.",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=DayInput(),
     )
     source = forms.CharField(
         label="Source", max_length=200, help_text="Where the value comes from, such as a meter or a contract."

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 
 from apps.accounting.estimates.services import Request
+from apps.core.forms import DayInput
 from apps.core.windows import midnight
 from apps.organisations.models import Organisation
 from apps.telemetry import queries as telemetry
@@ -20,9 +21,7 @@ KINDS = [(kind.label, kind.label.replace("_", "-").capitalize()) for kind in Kin
 
 
 def _date(label: str, help_text: str = "") -> forms.DateField:
-    return forms.DateField(
-        label=label, help_text=help_text, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    return forms.DateField(label=label, help_text=help_text, widget=DayInput())
 
 
 def _listed(label: str, name: str, length: int, help_text: str = "") -> forms.CharField:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from apps.core.forms import DayInput
 from apps.factors.formats import LABELS
 from apps.factors.providers import PROVIDERS
 
@@ -14,7 +15,7 @@ MOST_DAYS_BY_PAGE = 31  # a longer time takes many calls: the command does it
 
 
 def _date(**options: Any) -> forms.DateField:
-    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+    return forms.DateField(widget=DayInput(), **options)
 
 
 class UploadForm(forms.Form):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 
+from apps.core.forms import DayInput
 from apps.organisations.models import Organisation
 from apps.sites.measurements import queries
 from apps.sites.measurements.checks import UNITS, in_unit, parse_amount, unit_of
@@ -18,8 +19,7 @@ MOST_NOTE = 300
 
 
 def _date(**options: Any) -> forms.DateField:
-    # The format that browsers take for the value of a date field, whatever the language of the page.
-    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **options)
+    return forms.DateField(widget=DayInput(), **options)
 
 
 def _number(**options: Any) -> forms.CharField:
