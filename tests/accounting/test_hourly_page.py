@@ -51,6 +51,17 @@ def test_without_hours_the_page_says_what_to_do(organisation, reader):
     assert "never the reported figure" in text
 
 
+def test_without_instruments_an_officer_is_led_to_add_some(organisation, site, publish, client, make_person):
+    publish("DE", "400")
+    add(attribution_of(organisation, site=site), at(0), at(1), KWH)
+    accounting.settle(organisation.pk)
+    client.force_login(make_person(Role.OFFICER))
+    text = client.get(PAGE, Q3).content.decode()
+    assert "No instruments in these hours" in text
+    assert "/o/acme/instruments/" in text
+    assert "electricity from lignite" in text  # no residual mix is published: the default says so
+
+
 def test_the_csv_file_has_every_hour(matched, reader):
     answer = reader.get(PAGE, {**Q3, "format": "csv"})
     head, *rows = answer.content.decode().splitlines()
