@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -17,29 +16,27 @@ from django.utils import timezone
 
 from apps.accounting import queries as ledger
 from apps.accounting.engine.market import CRITERIA
-from apps.accounting.engine.rulesets import RULESET_2015
-from apps.accounting.engine.version import ENGINE_VERSION
 from apps.accounting.market import lots_of
 from apps.accounting.models import LocationRate, MarketRate
 from apps.accounting.queries import LedgerQuery
 from apps.core.units import round_half_up
-from apps.core.windows import Quarter, Window, from_epoch_hour, midnight
+from apps.core.windows import Quarter, Window, from_epoch_hour
+from apps.disclosures.formats import FORMAT
+from apps.disclosures.frozen import beside, sureness
+from apps.disclosures.frozen.method import method, methodology_text
+from apps.disclosures.frozen.periods import windows
+from apps.disclosures.frozen.plain import Json, factor_json, texts, time_text
+from apps.disclosures.frozen.receipts import receipts
 from apps.disclosures.models import Disclosure
-from apps.disclosures.report.document import TEMPLATE
 from apps.disclosures.report.parts import ADDITIVE
-from apps.factors import queries as factors
-from apps.factors.models import Factor
 from apps.organisations.models import Organisation
 from apps.procurement.models import Instrument
 from apps.sites.models import Site
 from apps.workloads.models import AIModel, Provenance, Workload
 
-FORMAT = "esgportal-disclosure-1"
 STATE = "Unassured interim data"
 # A source that has been silent for longer than this before the period has been taken away, not fallen silent.
 GONE_AFTER = timedelta(days=92)
-
-Json = dict[str, Any]
 
 
 class NothingToDiscloseError(Exception):
@@ -59,15 +56,15 @@ def collect(disclosure: Disclosure) -> Json:
         )
     status = ledger.ledger_status(organisation.pk)
     rates = ledger.location_rates(organisation.pk, window)
-    year_to_date = Window(midnight(date(quarter.year, 1, 1)), window.end)
-    year_ago = Quarter(quarter.year - 1, quarter.number)
+    totals = _totals(organisation, quarter, total)
+    scope_3 = {"total": _total(organisation, window, "3"), "by_site": _by_site(organisation, window, "3")}
     return {
         "format": FORMAT,
         "organisation": {
             "slug": organisation.slug,
             "name": organisation.name,
             "claim_period": organisation.claim_period,
-            "market_allocation": "pro_rata",
+            "market_allocation": organisation.market_allocation,
             "vintage_window_months": organisation.vintage_window_months,
             "demo": organisation.is_demo,
         },
@@ -82,29 +79,13 @@ def collect(disclosure: Disclosure) -> Json:
             "version": disclosure.version,
             "state": STATE,
             "prepared_by": str(disclosure.requested_by) if disclosure.requested_by else "",
-            "requested_at": _time(disclosure.requested_at),
-            "collected_at": _time(now),
+            "requested_at": time_text(disclosure.requested_at),
+            "collected_at": time_text(now),
             "supersedes": _superseded(disclosure),
         },
-        "method": {
-            "ruleset": RULESET_2015,
-            "engine_version": ENGINE_VERSION,
-            "gwp_sets": _gwp_sets({rate.gwp_set for rate in rates}),
-            "renderer": {"weasyprint": version("weasyprint"), "template": TEMPLATE},
-        },
-        "ledger": {"pending_hours": status.pending_hours, "last_settled_at": _time(status.last_settled_at)},
-        "totals": {
-            "quarter": {"label": str(quarter), "figures": total},
-            "previous": {
-                "label": str(quarter.previous()),
-                "figures": _total(organisation, quarter.previous().window),
-            },
-            "year_ago": {"label": str(year_ago), "figures": _total(organisation, year_ago.window)},
-            "year_to_date": {
-                "label": str(quarter) if quarter.number == 1 else f"{quarter.year}-Q1 to Q{quarter.number}",
-                "figures": _total(organisation, year_to_date),
-            },
-        },
+        "method": method(organisation, window, (rate.gwp_set for rate in rates)),
+        "ledger": {"pending_hours": status.pending_hours, "last_settled_at": time_text(status.last_settled_at)},
+        "totals": totals,
         "by_site": _by_site(organisation, window, "2"),
         "by_team": _grouped(organisation, window, "team"),
         "by_model": _grouped(organisation, window, "model"),
@@ -112,10 +93,7 @@ def collect(disclosure: Disclosure) -> Json:
         "by_model_kind": _grouped(organisation, window, "model", "kind"),
         "by_week_kind": _by_week(organisation, window),
         "published": _published(organisation, window),
-        "scope_3": {
-            "total": _total(organisation, window, "3"),
-            "by_site": _by_site(organisation, window, "3"),
-        },
+        "scope_3": scope_3,
         "unassigned": {
             "total": _total(organisation, window, "unassigned"),
             "by_source": _grouped(organisation, window, "source", scope="unassigned"),
@@ -127,6 +105,22 @@ def collect(disclosure: Disclosure) -> Json:
         "location_rates": [_location_rate(rate, window) for rate in rates],
         "market_rates": _market_rates(organisation, ledger.market_rates(organisation.pk, window)),
         "sources": _sources(organisation, window),
+        "uncertainty": sureness.uncertainties(organisation, window),
+        "reconciliation": sureness.reconciliations(organisation, window),
+        "set_aside": sureness.set_aside(organisation, window),
+        "gap_decisions": sureness.gap_decisions(organisation, window),
+        "estimates": sureness.modelled(organisation, window),
+        "hourly": beside.hourly(organisation, window),
+        "scope_3_memo": beside.scope_3_memo(organisation, window),
+        "indicators": beside.indicators(organisation, window),
+        "intensities": beside.intensities(organisation, window),
+        "receipts": receipts(
+            organisation,
+            quarter,
+            {name for name, one in totals.items() if one["figures"]},
+            cloud=scope_3["total"] is not None,
+        ),
+        "methodology": methodology_text(),
     }
 
 
@@ -149,6 +143,14 @@ def _total(organisation: Organisation, window: Window, scope: str = "2") -> Json
     """The figures of a window, or None when no reading lies in it: absent is not zero."""
     row = ledger.ledger_total(LedgerQuery(organisation.pk, window, scope=scope))
     return _figures(row) if int(row["readings"]) else None
+
+
+def _totals(organisation: Organisation, quarter: Quarter, total: Json) -> Json:
+    """The quarter, and the periods it is held against; absent where there is no reading."""
+    found: Json = {}
+    for name, (label, window) in windows(quarter).items():
+        found[name] = {"label": label, "figures": total if name == "quarter" else _total(organisation, window)}
+    return found
 
 
 def _grouped(organisation: Organisation, window: Window, *dimensions: str, scope: str = "2") -> list[Json]:
@@ -209,33 +211,6 @@ def _published(organisation: Organisation, window: Window) -> list[Json]:
 # --- Rates, instruments, sources ----------------------------------------------------------------------------------
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).replace(microsecond=0).isoformat()
-
-
-def _factor(factor: Factor | None) -> Json | None:
-    if factor is None:
-        return None
-    dataset = factor.dataset
-    return {
-        "dataset": dataset.slug,
-        "edition": dataset.edition,
-        "publisher": dataset.publisher,
-        "title": dataset.title,
-        "boundary": dataset.boundary,
-        "basis": dataset.basis,
-        "gwp_set": dataset.gwp_set,
-        "source_url": dataset.source_url,
-        "licence": dataset.licence,
-        "dataset_digest": dataset.digest,
-        "zone": factor.zone_id,
-        "zone_name": factor.zone.name,
-        "data_year": factor.data_year,
-        "quality": factor.quality,
-        "note": factor.note,
-    }
-
-
 def _location_rate(rate: LocationRate, window: Window) -> Json:
     start = max(window.start, from_epoch_hour(max(rate.first_hour, window.first_hour)))
     end = from_epoch_hour(min(rate.end_hour, window.end_hour))
@@ -244,15 +219,17 @@ def _location_rate(rate: LocationRate, window: Window) -> Json:
         "site_name": rate.site.name,
         "control": rate.site.control,
         "grid_zone": rate.site.grid_zone,
-        "start": _time(start),
-        "end": _time(end),
+        "start": time_text(start),
+        "end": time_text(end),
         "last_day": (end - timedelta(microseconds=1)).date().isoformat(),
         "pue_ppm": rate.pue_ppm,
         "pue_source": rate.pue_source,
-        "factor": _factor(rate.factor),
+        "factor": factor_json(rate.factor),
         "factor_ug_per_kwh": rate.factor_ug_per_kwh,
         "gwp_set": rate.gwp_set,
-        "reasons": [str(reason) for reason in rate.reasons],
+        "level": rate.level,
+        "lag_years": rate.lag_years,
+        "reasons": texts(rate.reasons),
         "engine_version": rate.engine_version,
     }
 
@@ -272,9 +249,9 @@ def _market_rates(organisation: Organisation, rates: Sequence[MarketRate]) -> li
             "surplus_milliwatt_hours": rate.surplus_milliwatt_hours,
             "instruments_mg": rate.instruments_mg,
             "fallback": rate.fallback,
-            "fallback_factor": _factor(rate.fallback_factor),
+            "fallback_factor": factor_json(rate.fallback_factor),
             "fallback_ug_per_kwh": rate.fallback_ug_per_kwh,
-            "fallback_reasons": [str(reason) for reason in rate.outcome.get("residual_reasons", [])],
+            "fallback_reasons": texts(rate.outcome.get("residual_reasons", [])),
             "market_mg": rate.market_mg,
             "engine_version": rate.engine_version,
             "instruments": [
@@ -311,6 +288,12 @@ def _instrument(outcome: Json, lot: Any, row: Instrument) -> Json:
             f"{number} ({CRITERIA[number]}): {reason}"
             for number, reason in zip(outcome["rejected_criteria"], outcome["reasons"], strict=True)
         ],
+        "criteria": [
+            {"number": check["number"], "status": check["status"], "reason": check["reason"]}
+            for check in outcome.get("criteria", [])
+        ],
+        "evidence_digest": row.evidence_digest,
+        "earmark": list(lot.earmark) if lot.earmark else None,
     }
 
 
@@ -326,9 +309,10 @@ def _sources(organisation: Organisation, window: Window) -> list[Json]:
             {
                 "source": row["source"],
                 "site": row["site"] if isinstance(row["site"], str) else None,
-                "first_reading": _time(first),
-                "last_reading": _time(last),
+                "first_reading": time_text(first),
+                "last_reading": time_text(last),
                 "covered_ms": int(row["covered_ms"]),
+                "decided_ms": int(row["decided_ms"]),
                 "window_ms": int(row["window_ms"]),
                 "coverage_ppm": min(round_half_up(float(row["coverage"]) * 1_000_000), 1_000_000),
                 "silent": bool(row["silent"]),
@@ -336,22 +320,6 @@ def _sources(organisation: Organisation, window: Window) -> list[Json]:
             }
         )
     return rows
-
-
-def _gwp_sets(names: Iterable[str]) -> Json:
-    sets = {}
-    for name in sorted(filter(None, names)):
-        try:
-            gwp = factors.gwp_set(name)
-        except LookupError:
-            continue
-        sets[name] = [["CO2", "1"], ["CH4", _plain(gwp.ch4)], ["N2O", _plain(gwp.n2o)]]
-    return sets
-
-
-def _plain(value: Any) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _superseded(disclosure: Disclosure) -> Json | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from apps.audit.services import canonical_json
 from apps.core.units import emissions_mg, facility_energy_milliwatt_hours
+from apps.disclosures.formats import in_present_format
 from apps.disclosures.pdf import EVIDENCE
 from apps.disclosures.report.document import TEMPLATE
 from apps.disclosures.report.parts import ADDITIVE
@@ -49,7 +50,8 @@ def differences(pdf: bytes, render: Callable[[Json, str], bytes]) -> list[str]:
         snapshot = json.loads(attached[0])
         if canonical_json(snapshot).encode() != attached[0]:
             found.append("the evidence is not in canonical form")
-        found += [*_sums(snapshot), *_location(snapshot), *_market(snapshot)]
+        read = in_present_format(snapshot)
+        found += [*_sums(read), *_location(read), *_market(read)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [*found, f"the evidence is not what a disclosure holds: {type(error).__name__} {error}"]
     return [*found, *_bytes(snapshot, digest, pdf, render)]

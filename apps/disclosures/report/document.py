@@ -11,12 +11,13 @@ from django.template.loader import render_to_string
 
 from apps.core.palette import ACCENT, INK, INK_SOFT, RULE
 from apps.core.windows import Quarter
+from apps.disclosures.formats import in_present_format
 from apps.disclosures.report import electricity, emissions, workload
 from apps.disclosures.report.numbers import ENERGY, MASS, long_date, moment, share, unit_for
 from apps.disclosures.report.parts import Parts
 
 # Goes up whenever the same snapshot would no longer give the same bytes.
-TEMPLATE = "1"
+TEMPLATE = "2"
 ORDINAL = ("First", "Second", "Third", "Fourth")
 FACILITY = electricity.FACILITY
 
@@ -62,6 +63,7 @@ def _halves(parts: list[Any]) -> tuple[list[Any], list[Any]]:
 
 def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
     """Everything that the templates print. ``digest`` is the SHA-256 of the snapshot's canonical JSON."""
+    snapshot = in_present_format(snapshot)
     parts = Parts()
     electricity.headline(snapshot, parts)
     electricity.boundary(snapshot, parts)

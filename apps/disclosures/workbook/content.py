@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from fractions import Fraction
 
+from apps.disclosures.formats import in_present_format
 from apps.disclosures.report.document import last_day
 from apps.disclosures.report.electricity import FACILITY, IT
 from apps.disclosures.report.emissions import METHODS
@@ -46,11 +47,12 @@ from apps.disclosures.workbook.writer import (
     write,
 )
 
-LAYOUT = "1"  # goes up whenever the same snapshot would no longer give the same cells
+LAYOUT = "2"  # goes up whenever the same snapshot would no longer give the same cells
 
 
 def workbook(snapshot: Snapshot, digest: str) -> bytes:
     """The workbook of a snapshot, made of nothing else. ``digest`` is the SHA-256 of its canonical JSON."""
+    snapshot = in_present_format(snapshot)
     document = snapshot["document"]
     name, label = snapshot["organisation"]["name"], snapshot["period"]["label"]
     sheets = [
@@ -95,7 +97,7 @@ def about(snapshot: Snapshot, digest: str) -> Sheet:
         "Hours not settled": snapshot["ledger"]["pending_hours"],
         "Evidence, SHA-256": digest,
         "Criteria": "GHG Protocol Scope 2 Guidance (2015), location-based and market-based side by side",
-        "Ruleset": method["ruleset"],
+        "Ruleset": method["ruleset"]["id"],
         "Calculation engine": method["engine_version"],
         "Claim period": "calendar year" if yearly else "quarter",
         "Vintage window, months": organisation["vintage_window_months"],
