@@ -30,7 +30,7 @@ from apps.core.windows import Quarter, epoch_day, from_epoch_day
 from apps.factors import queries as factors
 from apps.organisations.models import Organisation
 from apps.procurement.models import Instrument
-from apps.sites.models import SCOPE_2_CONTROL_CLASSES
+from apps.sites.models import SCOPE_2_CONTROL_CLASSES, Site
 
 Period = tuple[date, date]
 
@@ -149,6 +149,9 @@ def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_ag
     """``choose_again``: whether the residual mixes known may have changed since the stored rates chose theirs."""
     lots = lots_of(organisation)
     adoptions = adoptions_of(organisation.pk)
+    consuming = set(
+        Site.objects.of(organisation).filter(control__in=SCOPE_2_CONTROL_CLASSES).values_list("market", flat=True)
+    )
     for period in periods:
         stored = {rate.market: rate for rate in MarketRate.objects.of(organisation).filter(period_start=period[0])}
         consumption = _consumption(organisation.pk, period)
@@ -167,6 +170,7 @@ def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_ag
                 period=period,
                 market=market,
                 vintage_window_months=organisation.vintage_window_months,
+                is_consumed_in=market in consuming,
             )
             row = row or MarketRate(organisation=organisation, market=market, period_start=period[0])
             _store(row, result, residual, _earmarked(organisation, result, lots))

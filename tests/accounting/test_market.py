@@ -92,6 +92,9 @@ def test_a_lot_retired_for_somebody_else_covers_nothing(booked):
 
 
 def test_a_lot_for_another_market_is_surplus_there(booked):
+    Site.unscoped.create(
+        organisation=booked, code="f", name="F", control=ControlClass.OWNED, country="FR", grid_zone="FR", market="FR"
+    )
     buy(booked, 60, market="FR")
     services.settle(booked.pk)
     german, french = market_rates(booked.pk, Q3)
@@ -178,3 +181,12 @@ def test_ties_go_by_name():
 def test_quarters_and_years():
     assert claim_period(date(2026, 12, 31), "quarter") == (date(2026, 10, 1), date(2027, 1, 1))
     assert claim_period(date(2026, 12, 31), "year") == (date(2026, 1, 1), date(2027, 1, 1))
+
+
+def test_a_lot_of_a_market_without_a_scope_2_site_fails_criterion_5_and_is_no_surplus(booked):
+    buy(booked, 60, market="FR", reference="GO-FR")
+    services.settle(booked.pk)
+    [rate] = [rate for rate in market_rates(booked.pk, Q3) if rate.market == "FR"]
+    [lot] = rate.outcome["lots"]
+    assert (lot["rejected_criteria"], lot["accepted_milliwatt_hours"], rate.surplus_milliwatt_hours) == ([5], 0, 0)
+    assert "nothing is consumed there in Scope 2" in lot["reasons"][0]

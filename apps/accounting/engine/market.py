@@ -316,6 +316,7 @@ def market_based(
     period: tuple[date, date],
     market: str,
     vintage_window_months: int,
+    is_consumed_in: bool = True,
 ) -> MarketResult:
     """The market-based result of all Scope 2 consumption in one market and claim period, by [1].
 
@@ -328,8 +329,9 @@ def market_based(
 
     ``instruments``: all lots of the reporter. Their order only matters where two have the same serial numbers, in
     whatever market or period: the first one stands. ``lots`` of the result has those of this market (criterion 5)
-    whose claim touches the period, in the order of ``instruments``. ``period`` is half-open. Raises ``ValueError`` on
-    negative quantities.
+    whose claim touches the period, in the order of ``instruments``. ``period`` is half-open. ``is_consumed_in``:
+    whether the reporter has Scope 2 consumption in the market at all; a lot of a market where it has none fails
+    criterion 5 and is no surplus. Raises ``ValueError`` on negative quantities.
     """
     if facility_energy_milliwatt_hours < 0 or location_mg < 0:
         raise ValueError("energy and emissions are 0 or more")
@@ -342,7 +344,7 @@ def market_based(
             continue
         checks = quality_criteria(
             lot,
-            market=market,
+            market=market if is_consumed_in else "",
             period=period,
             vintage_window_months=vintage_window_months,
             earlier=claimed.get(position, ()),
