@@ -17,8 +17,10 @@ from apps.accounting.overlap.devices import shared_sources
 
 # Asked at every settling, and so without the ORM, which takes longer than the database does.
 _INPUTS = (
-    "SELECT name, slug, claim_period, vintage_window_months, market_allocation, idle_policy, difference_policy"
-    " FROM organisations_organisation WHERE id = %s",
+    "SELECT name, slug, claim_period, vintage_window_months, market_allocation, idle_policy, difference_policy,"
+    " EXISTS (SELECT 1 FROM telemetry_source source"
+    " WHERE source.organisation_id = organisation.id AND source.device <> '')"
+    " FROM organisations_organisation organisation WHERE id = %s",
     "SELECT id, control, grid_zone, market FROM sites_site WHERE organisation_id = %s ORDER BY id",
     'SELECT id, site_id, start, "end", pue_ppm, source FROM sites_pueperiod WHERE organisation_id = %s ORDER BY id',
     "SELECT * FROM procurement_instrument WHERE organisation_id = %s ORDER BY id",
@@ -42,9 +44,11 @@ def digest(organisation_id: int) -> str:
     """
     content: list[object] = [ENGINE_VERSION, accounts.LAYOUT, rates.years_covered(organisation_id)]
     with connection.cursor() as cursor:
+        answers = []
         for question in _INPUTS:
             cursor.execute(question, [organisation_id])
-            content.append(cursor.fetchall())
+            answers.append(cursor.fetchall())
+        content += answers
         # A dataset counts once it is adopted; before the first adoption, its being there asks for one.
         cursor.execute(_ADOPTED, [organisation_id])
         adopted = cursor.fetchall()
@@ -52,7 +56,8 @@ def digest(organisation_id: int) -> str:
             cursor.execute("SELECT id, digest FROM factors_factordataset WHERE organisation_id IS NULL ORDER BY id")
             adopted = cursor.fetchall()
         content.append(adopted)
-    content.append(shared_sources(organisation_id))
+    if any(row[-1] for row in answers[0]):  # whether any source names a device
+        content.append(shared_sources(organisation_id))
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
