@@ -15,7 +15,7 @@ from apps.core.api import LIST_PARAMETERS, keyset_page, list_schema, refuse_unkn
 from apps.organisations.authentication import principal_of
 from apps.organisations.models import Scope
 from apps.workloads import queries, services
-from apps.workloads.models import AIModel, HardwareProfile, Provenance, Study, Workload
+from apps.workloads.models import AIModel, HardwareProfile, InferenceProfile, Provenance, Study, Workload
 
 
 class ModelSerializer(serializers.Serializer[AIModel]):
@@ -81,6 +81,26 @@ def _workload(workload: Workload) -> dict[str, Any]:
 
 def _study(study: Study) -> dict[str, Any]:
     return dict(StudySerializer(study).data)
+
+
+class InferenceProfileSerializer(serializers.Serializer[InferenceProfile]):
+    """A published energy per output token, of the accelerators alone; ``id`` is what an estimate from tokens names."""
+
+    id = serializers.IntegerField()
+    model = serializers.CharField(source="model_name")
+    hardware = serializers.CharField()
+    accelerators = serializers.IntegerField()
+    task = serializers.CharField()
+    microjoules_per_token = serializers.IntegerField()
+    configurations = serializers.IntegerField()
+    year = serializers.IntegerField()
+    source_title = serializers.CharField()
+    source_url = serializers.CharField()
+    licence = serializers.CharField()
+
+
+def _inference_profile(profile: InferenceProfile) -> dict[str, Any]:
+    return dict(InferenceProfileSerializer(profile).data)
 
 
 def _hardware(profile: HardwareProfile) -> dict[str, Any]:
@@ -178,3 +198,17 @@ class HardwareList(APIView):
         refuse_unknown(request, ("vendor", "kind"))
         chosen = {name: request.query_params.get(name, "") for name in ("vendor", "kind")}
         return Response(keyset_page(request, queries.hardware_profiles(**chosen), ["code"], _hardware))
+
+
+class InferenceProfileList(APIView):
+    scope = {"GET": Scope.READ}
+
+    @extend_schema(
+        operation_id="inference_profiles_list",
+        parameters=LIST_PARAMETERS,
+        responses=list_schema(InferenceProfileSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """Published energies per output token, by id; the same for every organisation."""
+        refuse_unknown(request, ())
+        return Response(keyset_page(request, queries.inference_profiles(), ["pk"], _inference_profile))

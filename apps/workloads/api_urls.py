@@ -11,4 +11,5 @@ urlpatterns = [
     re_path(r"^workloads/(?P<workload_id>[0-9]{1,18})/?$", api.WorkloadDetail.as_view(), name="api-workload"),
     re_path(r"^studies/?$", api.StudyList.as_view(), name="api-studies"),
     re_path(r"^hardware/?$", api.HardwareList.as_view(), name="api-hardware"),
+    re_path(r"^inference-profiles/?$", api.InferenceProfileList.as_view(), name="api-inference-profiles"),
 ]

@@ -10,7 +10,7 @@ from django.test import Client
 from apps.audit.models import AuditEvent
 from apps.organisations.models import Organisation, Team
 from apps.workloads.models import AIModel, Provenance, Study, Workload
-from apps.workloads.reference import load_hardware_profiles
+from apps.workloads.reference import load_hardware_profiles, load_inference_profiles
 from apps.workloads.services import describe_model, describe_workload
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +104,15 @@ def test_studies_and_hardware_are_listed(get: Callable[..., dict], organisation:
     assert profile["tdp_w"] == 700.0
     assert profile["source_title"]
     assert get("/api/v1/hardware?vendor=nobody")["results"] == []
+
+
+def test_published_energies_per_token_are_listed_with_the_id_that_an_estimate_names(get: Callable[..., dict]) -> None:
+    loaded = load_inference_profiles()
+    first = get("/api/v1/inference-profiles?limit=1")
+    assert first["next"]
+    rows = get("/api/v1/inference-profiles?limit=500")["results"]
+    assert len(rows) == loaded
+    assert all(row["id"] and row["microjoules_per_token"] > 0 and row["source_title"] for row in rows)
 
 
 @pytest.fixture
