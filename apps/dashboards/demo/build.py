@@ -13,20 +13,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounting.services import settle
-from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.core.windows import HOUR_MS, epoch_ms
-from apps.dashboards.demo import estate, fleets, readings
+from apps.dashboards.demo import decisions, estate, fleets, readings
 from apps.dashboards.demo.people import LOGINS
 from apps.dashboards.demo.published import DATED, PublishedRun, published_runs
 from apps.organisations.models import Organisation
 from apps.organisations.services import create_organisation, create_team, invite_person
-from apps.procurement.services import create_instrument
 from apps.sites.services import create_site, set_pue
 from apps.telemetry.batch import SampleBatch
 from apps.telemetry.intake import IntakeContext, store
 from apps.telemetry.protocols import samples
-from apps.workloads.models import HardwareProfile, Provenance
-from apps.workloads.services import describe_model, describe_workload
+from apps.workloads.models import HardwareProfile, Provenance, Workload
+from apps.workloads.services import describe_model, describe_workload, set_outcome
 
 ACTOR = "system"
 
@@ -42,7 +40,8 @@ def demo_organisation() -> Organisation | None:
 def create_demo() -> Organisation:
     """The demo organisation with its two quarters, settled.
 
-    Everything up to the readings is one transaction: a run that is interrupted leaves nothing behind. Raises
+    Everything up to the officer's decisions is one transaction: a run that is interrupted leaves nothing behind. Only
+    the difference between a meter and its telemetry can be booked no sooner than the month is settled. Raises
     :class:`NotADemonstrationError` unless ``ESGPORTAL_DEMO`` is on, ``LookupError`` when reference data are missing.
     """
     if not settings.DEMO:
@@ -56,6 +55,9 @@ def create_demo() -> Organisation:
         _workloads(organisation)
         for batch in batches:
             _store(organisation, batch)
+        decisions.decide(organisation)
+    settle(organisation.pk)
+    decisions.book(organisation)
     settle(organisation.pk)
     return organisation
 
@@ -98,56 +100,47 @@ def _estate(organisation: Organisation) -> None:
         starts = [start for start, _, _ in place.pue]
         for (start, value, source), end in zip(place.pue, [*starts[1:], None], strict=True):
             set_pue(site=site, start=start, end=end, pue=Decimal(value), source=source, actor=ACTOR)
-    for lot in estate.INSTRUMENTS:
-        create_instrument(
-            organisation=organisation,
-            reference=lot.reference,
-            type=lot.type,
-            market=lot.market,
-            technology=lot.technology,
-            vintage_start=lot.vintage_start,
-            vintage_end=lot.vintage_end,
-            volume_milliwatt_hours=lot.volume_mwh * 1000 * MILLIWATT_HOURS_PER_KWH,
-            co2e_kg_per_mwh=lot.co2e_kg_per_mwh,
-            tracking_system=lot.tracking_system,
-            serial_start=lot.serial_start,
-            serial_end=lot.serial_end,
-            retired_on=lot.retired_on,
-            beneficiary=estate.NAME,
-            simulated=True,
-            note=lot.note,
-            actor=ACTOR,
-        )
 
 
 def _workloads(organisation: Organisation) -> None:
     """Say of each model and workload where its figures come from, before the first reading names it."""
     models: dict[str, tuple[Provenance, str]] = {}
     workloads: dict[str, tuple[Provenance, str]] = {}
+    outcomes: dict[str, str] = {}
     for fleet in fleets.FLEETS:
         models.setdefault(fleet.model, (Provenance.SIMULATED, fleet.citation))
         workloads[fleet.name] = (Provenance.SIMULATED, fleet.citation)
     for job in fleets.JOBS:
         models.setdefault(job.model, (Provenance.SIMULATED, job.citation))
         workloads[job.workload] = (Provenance.SIMULATED, job.citation)
+        outcomes[job.workload] = job.outcome
     workloads[fleets.POOL_WORKLOAD] = (Provenance.SIMULATED, f"{fleets.ORGANISATION_BASIS}: idle power of the pools")
     for run in published_runs():
         models[run.model] = (Provenance.PUBLISHED, run.citation)
         workloads[run.workload] = (Provenance.PUBLISHED, run.citation)
+        outcomes[run.workload] = "finished"
+    workloads[decisions.ESTIMATE.workload] = (Provenance.SIMULATED, decisions.ESTIMATE_CITATION)
     for name, (provenance, citation) in models.items():
         describe_model(organisation=organisation, name=name, provenance=provenance, citation=citation, actor=ACTOR)
     for name, (provenance, citation) in workloads.items():
-        describe_workload(organisation=organisation, name=name, provenance=provenance, citation=citation, actor=ACTOR)
+        workload = describe_workload(
+            organisation=organisation, name=name, provenance=provenance, citation=citation, actor=ACTOR
+        )
+        set_outcome(workload=workload, outcome=outcomes.get(name, Workload.Outcome.UNKNOWN), actor=ACTOR)
 
 
 def all_readings(hardware: dict[str, HardwareProfile]) -> Iterator[dict[str, Any]]:
     """Every reading of the demo as ``POST /api/v1/samples`` takes it."""
     h100 = hardware[fleets.H100]
+    pools = [
+        *chain.from_iterable(readings.job_rows(job, _watts(hardware[job.hardware])[0]) for job in fleets.JOBS),
+        *chain.from_iterable(readings.pool_rows(pool, *_watts(hardware[pool.hardware])) for pool in fleets.POOLS),
+    ]
     return chain(
         chain.from_iterable(_published(run) for run in published_runs()),
         chain.from_iterable(readings.fleet_rows(fleet, *_watts(h100)) for fleet in fleets.FLEETS),
-        chain.from_iterable(readings.job_rows(job, _watts(hardware[job.hardware])[0]) for job in fleets.JOBS),
-        chain.from_iterable(readings.pool_rows(pool, *_watts(hardware[pool.hardware])) for pool in fleets.POOLS),
+        pools,
+        readings.driver_rows(pools),
     )
 
 

@@ -114,6 +114,10 @@ class DemoInstrument:
     retired_on: date | None
     note: str
     co2e_kg_per_mwh: Decimal = Decimal(0)
+    supplier_attested: bool | None = None
+    exclusive_claim: bool | None = None
+    earmark_team: str = ""  # slug
+    has_evidence: bool = False
 
 
 INSTRUMENTS = (
@@ -186,5 +190,55 @@ INSTRUMENTS = (
         serial_end="DEMO-SE-0000620",
         retired_on=date(2026, 10, 14),
         note="Simulated: 310 MWh as agreed; the hall used less, and the rest is surplus.",
+        exclusive_claim=True,
+        has_evidence=True,
+    ),
+    DemoInstrument(
+        reference="DEMO-GO-DE-2026Q3-ASSISTANT",
+        type="eac",
+        market="DE",
+        technology="Hydro",
+        vintage_start=SUMMER,
+        vintage_end=AUTUMN,
+        volume_mwh=20,
+        tracking_system="Demo registry (guarantees of origin)",
+        serial_start="DEMO-DE-0000501",
+        serial_end="DEMO-DE-0000520",
+        retired_on=date(2026, 10, 14),
+        note="Simulated: earmarked to the team Assistant. Counts pro rata until the organisation chooses otherwise.",
+        earmark_team="assistant",
+    ),
+    DemoInstrument(
+        reference="DEMO-SUPPLIER-TX-2026Q3",
+        type="supplier",
+        market="ERCT",
+        technology="Delivered mix",
+        vintage_start=SUMMER,
+        vintage_end=AUTUMN,
+        volume_mwh=45,
+        tracking_system="Demo supplier statement",
+        serial_start="",
+        serial_end="",
+        retired_on=date(2026, 10, 14),
+        note="Simulated: the rate of a supplier that attests a mix without the attributes it sold.",
+        co2e_kg_per_mwh=Decimal(120),
+        supplier_attested=True,
     ),
 )
+
+STANDARD_SUPPLY_PPM = 60_000  # share of regulated clean supply in the German market
+STANDARD_SUPPLY_SOURCE = f"{ASSUMED}: as if from the supplier's statement"
+
+
+def evidence_of(lot: DemoInstrument) -> bytes:
+    """A CSV file that stands where the contract of a lot would, and says that it is none."""
+    rows = (
+        ("document", "DEMO: this file proves nothing; it stands where a contract or a registry statement would"),
+        ("lot", lot.reference),
+        ("buyer", NAME),
+        ("delivered", f"{lot.vintage_start} to {lot.vintage_end} (not included)"),
+        ("volume_mwh", str(lot.volume_mwh)),
+        ("serials", f"{lot.serial_start} to {lot.serial_end}"),
+        ("retired_on", str(lot.retired_on)),
+    )
+    return "".join(f'{name},"{value}"\r\n' for name, value in rows).encode()

@@ -84,6 +84,7 @@ class Fleet:
     method: str
     then: tuple[int, str] | None = None  # (epoch hour, serving point from then on)
     silent_from: dict[str, int] = field(default_factory=dict)  # source: epoch hour of its last reading's end
+    outages: dict[str, tuple[int, int]] = field(default_factory=dict)  # source: epoch hours without readings, half-open
 
     def points(self) -> list[ServingPoint]:
         return [serving_points()[self.point], *([serving_points()[self.then[1]]] if self.then else [])]
@@ -114,6 +115,7 @@ class Job:
     method: str = "measured"
     study: str = ""
     epochs: float = 0.0
+    outcome: str = "unknown"  # how the run ended, in the words of ``Workload.Outcome``
 
     @property
     def citation(self) -> str:
@@ -137,6 +139,10 @@ class Pool:
     boundary: str = "node"
     method: str = "measured"
 
+
+# Time without readings that the officer decides about; the other outage stays open.
+DECIDED_SOURCE = "dfw1/pool-code-1"
+DECIDED_GAP = (_hour("2026-09-08T02:00"), _hour("2026-09-09T08:00"))
 
 FLEETS = (
     Fleet(
@@ -179,6 +185,7 @@ FLEETS = (
         boundary="accelerator",
         method="measured",
         then=(_hour("2026-06-15T14:00"), "qwen3-coder-30b-64"),
+        outages={DECIDED_SOURCE: DECIDED_GAP},
     ),
     Fleet(
         name="Lumen image understanding",
@@ -206,6 +213,7 @@ FLEETS = (
         shape=Shape(peak_hour=1.0, daily_swing=0.3, weekend=0.95, growth_per_quarter=0.12),
         boundary="node",
         method="metered",
+        outages={"lla1/hall-2/pdu-08": (_hour("2026-08-11T00:00"), _hour("2026-08-11T07:00"))},
     ),
     Fleet(
         name="Reason research answers",
@@ -249,6 +257,9 @@ FLEETS = (
 )
 
 
+SWEEP_HOURS = {"finished": 7, "early_stopped": 3, "failed": 2}
+
+
 def _jobs() -> Iterator[Job]:
     yield Job(
         workload="Coda 30B instruction tuning",
@@ -263,6 +274,21 @@ def _jobs() -> Iterator[Job]:
         hardware=H100,
         load=0.84,
         epochs=2,
+        outcome="finished",
+    )
+    yield Job(
+        workload="Lumen VL 8B pretraining, first attempt",
+        model="Lumen VL 8B",
+        team="vision",
+        site="dfw1",
+        sources=("dfw1/train/rack-1", "dfw1/train/rack-2"),
+        kind="training",
+        start="2026-07-02T08:00",
+        hours=70,
+        accelerators=32,
+        hardware=H100,
+        load=0.86,
+        outcome="failed",
     )
     yield Job(
         workload="Lumen VL 8B pretraining",
@@ -277,6 +303,7 @@ def _jobs() -> Iterator[Job]:
         hardware=H100,
         load=0.86,
         epochs=1,
+        outcome="finished",
     )
     yield Job(
         workload="Atlas 70B preference tuning",
@@ -291,9 +318,11 @@ def _jobs() -> Iterator[Job]:
         hardware=H100,
         load=0.82,
         epochs=3,
+        outcome="finished",
     )
     adapter_sweep = datetime(2026, 9, 14, 6, tzinfo=UTC)
     for number in range(1, 13):
+        outcome = {4: "failed", 9: "failed", 6: "finished", 10: "finished", 12: "finished"}.get(number, "early_stopped")
         yield Job(
             workload=f"Coda adapter sweep, trial {number:02d}",
             model="Coda 30B",
@@ -302,12 +331,13 @@ def _jobs() -> Iterator[Job]:
             sources=("dfw1/train/node-09",),
             kind="fine_tuning",
             start=(adapter_sweep + timedelta(hours=8 * (number - 1))).isoformat(),
-            hours=7,
+            hours=SWEEP_HOURS[outcome],
             accelerators=8,
             hardware=H100,
             load=0.8,
             study="Coda adapter sweep",
-            epochs=1,
+            epochs=1 if outcome == "finished" else 0,
+            outcome=outcome,
         )
     for day in range((END_HOUR - FIRST_HOUR) // 24):
         night = from_epoch_hour(FIRST_HOUR + 24 * day)
@@ -370,3 +400,8 @@ POOLS = (
 OVERLAP_SOURCE = "fra1/row-a/rack-04"
 OVERLAP_FROM, OVERLAP_UNTIL = _hour("2026-07-21T00:00"), _hour("2026-07-23T00:00")
 OVERLAP_SHIFT_S = 1200
+
+# One device that two sources report for a month: the node's meter, and its driver, which sees the accelerators alone.
+# The meter is counted, and what the driver says of the same time is set aside.
+METERED_SOURCE, DRIVER_SOURCE = "fra1/row-c/eval", "fra1/row-c/eval/driver"
+DRIVER_FROM, DRIVER_UNTIL = _hour("2026-09-01T00:00"), _hour("2026-10-01T00:00")

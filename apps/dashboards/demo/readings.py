@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,15 @@ import numpy as np
 
 from apps.core.windows import from_epoch_hour
 from apps.dashboards.demo.fleets import (
+    DRIVER_FROM,
+    DRIVER_SOURCE,
+    DRIVER_UNTIL,
     END_HOUR,
     FIRST_HOUR,
     H100,
     IDLE_OVER_TDP,
     JOBS,
+    METERED_SOURCE,
     NODE_FACTOR,
     OVERLAP_FROM,
     OVERLAP_SHIFT_S,
@@ -37,6 +41,7 @@ def fleet_rows(fleet: Fleet, tdp_w: float, idle_w: float | None) -> Iterator[dic
     throughput = np.where(changed, points[-1].throughput_tokens_per_s, points[0].throughput_tokens_per_s)
     first = points[0]
     for source in fleet.sources:
+        lost_from, lost_until = fleet.outages.get(source, (END_HOUR, END_HOUR))
         until = fleet.silent_from.get(source, END_HOUR) - FIRST_HOUR
         wanted = (
             demand(fleet.shape, source, hours, FIRST_HOUR)
@@ -75,6 +80,8 @@ def fleet_rows(fleet: Fleet, tdp_w: float, idle_w: float | None) -> Iterator[dic
             load.requests.tolist(),
             strict=True,
         ):
+            if lost_from <= hour < lost_until:
+                continue
             start = from_epoch_hour(hour)
             turn, end = start + timedelta(seconds=serving_s), start + timedelta(hours=1)
             if serving_s:
@@ -143,6 +150,15 @@ def pool_rows(pool: Pool, tdp_w: float, idle_w: float | None) -> Iterator[dict[s
         if hour not in busy:
             start = from_epoch_hour(hour)
             yield {**shared, **interval(start, start + timedelta(hours=1), milliwatt_hours)}
+
+
+def driver_rows(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What the driver of the node that is measured twice says of the same time as ``rows``: the accelerators alone."""
+    first, past = (_text(from_epoch_hour(hour)) for hour in (DRIVER_FROM, DRIVER_UNTIL))
+    for row in rows:
+        if row["source"] == METERED_SOURCE and first <= row["start"] < past:
+            energy = round(row["energy_wh"] * 1000 / NODE_FACTOR) / 1000
+            yield {**row, "source": DRIVER_SOURCE, "boundary": "accelerator", "energy_wh": energy}
 
 
 def interval(start: datetime, end: datetime, milliwatt_hours: int) -> dict[str, Any]:
