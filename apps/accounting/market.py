@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -148,7 +149,8 @@ def refresh_rebuilt(organisation_id: int) -> None:
 def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_again: bool) -> None:
     """``choose_again``: whether the residual mixes known may have changed since the stored rates chose theirs."""
     lots = lots_of(organisation)
-    adoptions = adoptions_of(organisation.pk)
+    # A day that was rebuilt chooses nothing: its market has its rate already.
+    adoptions = cache(lambda: adoptions_of(organisation.pk))
     consuming = set(
         Site.objects.of(organisation).filter(control__in=SCOPE_2_CONTROL_CLASSES).values_list("market", flat=True)
     )
@@ -159,7 +161,7 @@ def _refresh(organisation: Organisation, periods: Iterable[Period], *, choose_ag
         for market in sorted(consumption.keys() | claiming):
             row = stored.pop(market, None)
             residual = (
-                choose_residual(market, period, adoptions) if row is None or choose_again else _stored_choice(row)
+                choose_residual(market, period, adoptions()) if row is None or choose_again else _stored_choice(row)
             )
             energy, location_mg = consumption.get(market, (0, 0))
             result = market_based(

@@ -12,7 +12,7 @@ from sqlite3 import sqlite_version_info
 from django.db import connection, transaction
 
 from apps.accounting import locks
-from apps.accounting.overlap.services import LONGEST_READING_MS, write_set_aside
+from apps.accounting.overlap.services import LONGEST_READING_MS, LOOK, write_set_aside
 from apps.accounting.sql import divided_by_ppm, part_up_to, quota, quota_rest, scaled_product
 from apps.core.windows import HOUR_MS, from_epoch_day, month_number
 from apps.telemetry.models import Boundary
@@ -222,13 +222,15 @@ def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
     spanning = _SPANNING_ROWS.format(index="INDEXED BY reading_spanning" if connection.vendor == "sqlite" else "")
     # Kept apart, because a planner that merges the steps works out every formula once for each mention of its result.
     once = "MATERIALIZED" if connection.vendor == "postgresql" or sqlite_version_info >= (3, 35) else ""
-    aside = _ASIDE if write_set_aside(organisation_id, first_hour, end_hour) else ""
-    pieces = {"crossing": "", "pieces": "", "within": "", "aside": aside, "once": once}
+    pieces = {"crossing": "", "pieces": "", "within": "", "aside": "", "once": once}
     with connection.cursor() as cursor:
         # PostgreSQL takes a third of all readings to cross an hour. Only by asking for a column that is not in the
         # primary key, and for all rows, does the partial index look cheaper to it than reading that key.
-        cursor.execute(f"SELECT COUNT(attribution_id) {spanning}", parameters)
-        if cursor.fetchone()[0]:
+        cursor.execute(f"SELECT (SELECT COUNT(attribution_id) {spanning}), {LOOK}", parameters)
+        crossings, has_devices, has_rows = cursor.fetchone()
+        if write_set_aside(organisation_id, first_hour, end_hour, has_devices=has_devices, has_rows=has_rows):
+            pieces["aside"] = _ASIDE
+        if crossings:
             hours = ", ".join(f"(CAST({hour} AS bigint))" for hour in range(first_hour, end_hour))
             crossing = _CROSSING.format(hours=hours, spanning=spanning)
             pieces |= {"crossing": crossing, "pieces": _PIECES, "within": f"AND {_WITHIN}"}

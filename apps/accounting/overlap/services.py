@@ -32,23 +32,23 @@ WITH found AS {once} (
 SELECT {columns}, method FROM found
 JOIN (SELECT id, method FROM telemetry_attribution WHERE source_id IN ({sources})) said ON said.id = attribution_id
 """
-# Nearly always neither: one question then, since it is asked at every rebuild.
-_LOOK = """
-SELECT EXISTS (SELECT 1 FROM telemetry_source WHERE organisation_id = %s AND device <> ''),
-       EXISTS (SELECT 1 FROM accounting_setaside WHERE organisation_id = %s AND hour >= %s AND hour < %s)
+# Whether any source names a device, and whether anything is set aside in a range: nearly always neither, so that the
+# rebuild asks it along with its own first question.
+LOOK = """
+EXISTS (SELECT 1 FROM telemetry_source WHERE organisation_id = %(organisation)s AND device <> ''),
+EXISTS (SELECT 1 FROM accounting_setaside
+        WHERE organisation_id = %(organisation)s AND hour >= %(first_hour)s AND hour < %(end_hour)s)
 """
 _CLEAR = "DELETE FROM accounting_setaside WHERE organisation_id = %s AND hour >= %s AND hour < %s"
 
 
-def write_set_aside(organisation_id: int, first_hour: int, end_hour: int) -> bool:
+def write_set_aside(organisation_id: int, first_hour: int, end_hour: int, *, has_devices: bool, has_rows: bool) -> bool:
     """Work out anew what is set aside in ``[first_hour, end_hour)``; whether there is anything.
 
-    Called inside the rebuild of these hours, after their marks were taken.
+    Called inside the rebuild of these hours, after their marks were taken, with the answers of :data:`LOOK`.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_LOOK, [organisation_id, organisation_id, first_hour, end_hour])
-        has_devices, has_rows = cursor.fetchone()
-        if has_rows:
+    if has_rows:
+        with connection.cursor() as cursor:
             cursor.execute(_CLEAR, [organisation_id, first_hour, end_hour])
     sources = shared_sources(organisation_id) if has_devices else []
     if not sources:
