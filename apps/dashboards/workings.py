@@ -394,7 +394,7 @@ def pools(head: Mapping[str, Any], names: Mapping[int, str]) -> list[Formula]:
     if not shared:
         return []
     filters = head["query"]["filters"]
-    dimensions = next(
+    dimensions: list[str] = next(
         (each["dimensions"] for each in shared["bearers"] if all(name in filters for name in each["dimensions"])), []
     )
     formulas = []
