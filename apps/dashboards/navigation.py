@@ -1,4 +1,4 @@
-"""What stands in the rail: six groups, of which a person sees the pages that exist and that their role may open."""
+"""What stands in the rail: seven groups, of which a person sees the pages that exist and that their role may open."""
 
 from __future__ import annotations
 
@@ -21,31 +21,35 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("workloads", "Workloads"),
             ("sites", "Sites"),
             ("work", "Units of AI work"),
-            ("scope3-memo", "Scope 3 memo"),
-            ("indicators", "Data-centre indicators"),
         ],
     ),
     (
         "Energy",
         [
+            ("sources", "Sources"),
             ("meters", "Meters"),
             ("reconciliation", "Reconciliation"),
-            ("instruments", "Instruments"),
-            ("hourly-matching", "Hourly matching"),
-            ("sources", "Sources"),
             ("estimates", "Estimates"),
+            ("indicators", "Data-centre indicators"),
         ],
     ),
-    ("Disclose", [("periods", "Periods")]),
+    (
+        "Instruments and factors",
+        [
+            ("instruments", "Instruments"),
+            ("hourly-matching", "Hourly matching"),
+            ("factors", "Factors"),
+            ("factor-adoption", "Adopted factors"),
+        ],
+    ),
+    ("Disclose", [("periods", "Periods"), ("scope3-memo", "Scope 3 memo")]),
     (
         "Evidence",
         [
             ("calculations", "Calculations"),
-            ("factors", "Factors"),
-            ("factor-adoption", "Adopted factors"),
+            ("quality", "Data quality"),
             ("methodology", "Methodology"),
             ("literature", "Literature check"),
-            ("quality", "Data quality"),
             ("audit-log", "Audit log"),
             ("ingest-log", "Ingest log"),
         ],

@@ -25,6 +25,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 for (const wrap of document.querySelectorAll(".table-wrap[tabindex]")) {
   if (wrap.clientWidth && wrap.scrollWidth <= wrap.clientWidth) wrap.removeAttribute("tabindex");
 }
+// The rail is longer than a small window: the present page stands in it where it is seen.
+const here = document.querySelector(".rail a[aria-current]");
+if (here) {
+  const rail = here.closest(".rail"), foot = rail.querySelector(".foot");
+  const below = here.getBoundingClientRect().bottom - foot.getBoundingClientRect().top;
+  if (below > 0) rail.scrollTop += below + rail.clientHeight / 4;
+}
 // A filter that chooses nothing does not stand in the address.
 for (const form of document.querySelectorAll("form.filters")) {
   form.addEventListener("formdata", (event) => {
