@@ -1,6 +1,6 @@
 """Energy that no team used by name, and who bears it: the pools of idle energy and of differences to the meter.
 
-No standard prescribes a key (shared/standards 7.3). The organisation chooses one of three policies for each pool; the
+No standard prescribes a key: it is portal policy. The organisation chooses one of three policies for each pool; the
 pool of a site and month is shared inside that site and month, by largest remainder, so that the parts add up to it.
 With the policy *unallocated* nothing here is asked.
 """

@@ -252,7 +252,7 @@ def _rows(query: LedgerQuery) -> pd.DataFrame:
 def allocation_policies(organisation: Organisation) -> dict[str, dict[str, str]]:
     """How figures below the organisation are made, for printing beside them: ``market``, ``idle``, ``difference``.
 
-    Each with the ``policy`` as stored and its ``text`` in words (shared/standards 7.3 and 7.4).
+    Each with the ``policy`` as stored and its ``text`` in words. Below the organisation no standard prescribes a key.
     """
     return {
         "market": {"policy": organisation.market_allocation, "text": organisation.get_market_allocation_display()},
