@@ -59,6 +59,7 @@ class Subject:
     boundaries: Sequence[str] = field(default_factory=list)
     model: AIModel | None = None
     workload: Workload | None = None
+    links: Sequence[tuple[str, str]] = ()  # (address, words) of pages that say more of it
 
 
 def _origin_facts(thing: AIModel | Workload) -> tuple[tuple[Chip, ...], str]:
@@ -109,7 +110,16 @@ def site_subject(scene: Scene, site: Site) -> Subject:
         facts=facts,
         scope="3" if site.control == "cloud" else "2",
         site=site,
+        links=_meter_links(scene, site),
     )
+
+
+def _meter_links(scene: Scene, site: Site) -> list[tuple[str, str]]:
+    """The pages of a site's meters, which a public cloud has none of."""
+    pages = {"meters": "Meters", "reconciliation": "Reconciliation", "indicators": "Data-centre indicators"}
+    if site.control == "cloud":
+        return []
+    return [(f"{url}&site={site.code}", words) for route, words in pages.items() if (url := scene.link(route))]
 
 
 def workload_scene(request: PageRequest, workload: Workload) -> Scene:

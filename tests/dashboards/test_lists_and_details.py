@@ -130,6 +130,21 @@ def test_a_site_names_its_factor_edition_licence_and_pue_source(viewer: Client, 
     assert "dub2/serving" not in html
 
 
+def test_a_site_leads_to_its_meters_in_the_same_period_and_a_cloud_has_none(
+    viewer: Client, figures: Organisation
+) -> None:
+    head = get(viewer, "site", figures.slug, "fra1").split('<div class="page-head">')[1].split("<form")[0]
+    links = re.findall(r'<a class="button" href="([^"]+)">', head)
+    assert [link.split("?")[0] for link in links] == [
+        reverse(route, args=[figures.slug]) for route in ("meters", "reconciliation", "indicators")
+    ]
+    for link in links:
+        assert link.endswith("period=2026-Q3&amp;site=fra1")
+        assert viewer.get(link.replace("&amp;", "&")).status_code == 200
+    cloud = get(viewer, "site", figures.slug, "aws-eu").split('<div class="page-head">')[1].split("<form")[0]
+    assert "reconciliation" not in cloud
+
+
 def test_a_cloud_site_is_never_scope_2(viewer: Client, figures: Organisation) -> None:
     html = get(viewer, "site", figures.slug, "aws-eu")
     assert "Scope 3, category 1" in html
