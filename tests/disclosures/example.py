@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from datetime import date, timedelta
 from typing import Any
+
+from tests.disclosures import example_parts
 
 MWH = 10**9
 FIELDS = (
@@ -140,8 +143,8 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
         {**row, "week_start": (start + timedelta(days=7 * row["week"])).isoformat()} for row in grouped("week", "kind")
     ]
     earlier = {**total, **{name: total[name] * 8 // 10 for name in FIELDS if total[name]}}
-    return {
-        "format": "esgportal-disclosure-1",
+    snapshot: dict[str, Any] = {
+        "format": "esgportal-disclosure-2",
         "organisation": {
             "slug": "acme",
             "name": "Acme AI",
@@ -160,12 +163,7 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
             "collected_at": "2026-10-12T08:30:02+00:00",
             "supersedes": {"version": 1, "snapshot_digest": "ab" * 32},
         },
-        "method": {
-            "ruleset": "ghgp-scope2-2015",
-            "engine_version": "1.0",
-            "gwp_sets": {"AR5": [["CH4", "28"], ["CO2", "1"], ["N2O", "265"]]},
-            "renderer": {"weasyprint": "70.0", "template": "1"},
-        },
+        "method": example_parts.method(),
         "ledger": {"pending_hours": 3, "last_settled_at": "2026-10-12T08:29:40+00:00"},
         "totals": {
             "quarter": {"label": "2026-Q3", "figures": total},
@@ -260,6 +258,9 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
                         "retired_on": "2026-10-02",
                         "simulated": True,
                         "failed": [],
+                        "criteria": example_parts.criteria({}),
+                        "evidence_digest": "",
+                        "earmark": None,
                     },
                     {
                         "reference": f"{market}-lot-2",
@@ -281,6 +282,11 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
                         "retired_on": None,
                         "simulated": True,
                         "failed": ["3: not retired for the reporter", "4: vintage is 27 months from the period"],
+                        "criteria": example_parts.criteria(
+                            {3: "not retired for the reporter", 4: "vintage is 27 months from the period"}
+                        ),
+                        "evidence_digest": "",
+                        "earmark": None,
                     },
                 ],
             }
@@ -293,6 +299,7 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
                 "first_reading": "2026-07-01T00:00:00+00:00",
                 "last_reading": f"2026-0{9 if i else 8}-12T03:00:00+00:00",
                 "covered_ms": 7_948_800_000 - i * 100_000_000,
+                "decided_ms": 0,
                 "window_ms": 7_948_800_000,
                 "coverage_ppm": 1_000_000 - i * 12_580,
                 "silent": i == 0,
@@ -301,3 +308,27 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
             for i in range(28)
         ],
     }
+    parts = ("by_site", "by_model_kind", "market_rates")
+    return {**snapshot, **example_parts.parts(total, *(snapshot[name] for name in parts))}
+
+
+def first_format(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """The same document as it was frozen before the second format."""
+    added = example_parts.parts(
+        snapshot["totals"]["quarter"]["figures"],
+        *(snapshot[name] for name in ("by_site", "by_model_kind", "market_rates")),
+    )
+    old = deepcopy({name: value for name, value in snapshot.items() if name not in added})
+    old["format"] = "esgportal-disclosure-1"
+    method = old["method"]
+    old["method"] = {
+        "ruleset": method["ruleset"]["id"],
+        **{name: method[name] for name in ("engine_version", "gwp_sets", "renderer")},
+    }
+    for rate in old["market_rates"]:
+        for lot in rate["instruments"]:
+            for name in ("criteria", "evidence_digest", "earmark"):
+                del lot[name]
+    for source in old["sources"]:
+        del source["decided_ms"]
+    return old

@@ -17,9 +17,10 @@ import pytest
 from pypdf import PdfReader
 
 from apps.audit.services import canonical_json
+from apps.disclosures.formats import in_present_format
 from apps.disclosures.pdf import EVIDENCE, render_pdf
 from apps.disclosures.report.document import context, html
-from tests.disclosures.example import example_snapshot
+from tests.disclosures.example import example_snapshot, first_format
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,9 +59,9 @@ def test_the_contents_page_gives_the_page_on_which_each_section_begins(pdf: byte
         for mark in reader.outline
         if not isinstance(mark, list)
     }
-    assert len(begins) == 12  # with the contents
+    assert len(begins) == 15  # with the contents
     for title, page in begins.items():
-        assert title == "Contents" or re.search(rf"^{title}\s+{page}$", contents, re.M), (title, page, contents)
+        assert title == "Contents" or re.search(rf"^{re.escape(title)}\s+{page}$", contents, re.M), (title, page, contents)
 
 
 def test_all_sections_are_there(pages: list[str]) -> None:
@@ -69,8 +70,13 @@ def test_all_sections_are_there(pages: list[str]) -> None:
         "Basis of preparation", "control class", "Global warming potentials", "What is left out",
         "Power usage effectiveness applied", "Location-based factors in force", "CC BY 4.0", "Life cycle",
         "Location-based emissions by team", "Market-based emissions by AI model", "Instruments applied",
-        "not retired for the reporter", "Training took", "Intensity of inference", "Memo items, in no total",
+        "not retired for the reporter", "Training took", "Per 1,000 tokens of inference", "Memo items, in no total",
         "How the electricity is known", "Coverage by source", "Silent", "How to recompute", "Glossary",
+        "Policies in force", "Telemetry held against the meters", "measured twice and counted once", "Filled in",
+        "Editions of factors adopted", "The eight Quality Criteria by lot", "Hourly matching by market (informative)",
+        "node 70 %, accelerator 30 %", "Software Carbon Intensity", "hardware in use, in no total",
+        "no upstream factor known for NO", "95 % intervals by site", "What the uncertainty", "Calibration certificate",
+        "Data-centre indicators and their terms", "Recompute these figures", "Rule. PUE is facility energy",
     ):  # fmt: skip
         assert text in whole, text
 
@@ -181,6 +187,86 @@ def test_a_bare_quarter_still_reads(snapshot: dict[str, Any]) -> None:
         "Nothing: first version of this period",
     ):
         assert sentence in text
+
+
+def test_the_headline_has_its_intervals_with_whiskers_and_leads_to_its_receipt(
+    snapshot: dict[str, Any], digest: str, pages: list[str]
+) -> None:
+    headline = next(
+        page for page in pages if "1 Headline figures" in page.replace("\n", " ") and "Contents" not in page
+    )
+    for name, per_cent in (("location", "10.0"), ("market", "12.0")):
+        interval = snapshot["uncertainty"]["total"][name]
+        low, high = (f"{interval[end] / 10**9:,.2f}" for end in ("low", "high"))
+        assert f"95 %: {low} to {high} (±\u202f{per_cent}\u202f%)" in headline
+    assert "Whiskers: the 95 % interval" in headline
+    receipt = snapshot["receipts"][0]
+    assert receipt["path"] in headline.replace("\n", "")
+    assert receipt["sha256"] in headline.replace("\n", "")
+
+
+def test_every_criterion_of_every_lot_stands_in_the_matrix(snapshot: dict[str, Any]) -> None:
+    table = context(snapshot, "0" * 64)["tables"]["criteria"]
+    assert [list(row.cells[2:]) for row in table.rows[:2]] == [
+        ["✓", "✓", "✓", "✓", "✓", "✓", "–", "✓", "Stands"],
+        ["✓", "✓", "fails", "fails", "✓", "✓", "–", "✓", "Falls to the next level"],
+    ]
+    reasons = context(snapshot, "0" * 64)["tables"]["not_passed"].rows
+    assert ["3", "Fails", "not retired for the reporter"] in [list(row.cells[:3]) for row in reasons]
+    assert all("lot-1" in row.cells[3] for row in reasons if row.cells[1] == "Not stated")
+
+
+def test_what_is_informative_is_in_no_total(snapshot: dict[str, Any], digest: str) -> None:
+    changed = deepcopy(snapshot)
+    for row in (*changed["hourly"]["markets"], changed["hourly"]["total"]):
+        row["draft_market_mg"] *= 1_000
+    for row in changed["scope_3_memo"]["rows"]:
+        row["mg"] = row["mg"] and row["mg"] * 1_000
+    before, after = context(snapshot, digest), context(changed, digest)
+    assert after["key_figures"] == before["key_figures"]
+    for key in ("headline", "sites", "markets", "market_site", "kinds"):
+        assert [row.cells for row in after["tables"][key].rows] == [row.cells for row in before["tables"][key].rows]
+    text = html(snapshot, digest)
+    assert "no figure of this section is a reported one" in text
+    assert text.index('class="informative"') < text.index('id="table-hourly"')
+
+
+def test_the_methodology_is_that_of_the_evidence_and_not_of_today(snapshot: dict[str, Any]) -> None:
+    changed = deepcopy(snapshot)
+    changed["methodology"]["texts"] = [
+        {
+            "name": "README",
+            "title": "Rules of that day",
+            "body": "See [one](one.md) and [none](none.md).\n\n<b>raw</b>",
+        },
+        {"name": "one", "title": "One", "body": "## Part\n\n```python\n>>> 1 + 1\n2\n\n```"},
+    ]
+    annex = html(changed, "0" * 64).split('id="methodology"')[1]
+    assert "<h3>Rules of that day</h3>" in annex
+    assert "<h4>Part</h4>" in annex
+    assert '<a href="#methodology-one">' in annex
+    assert '<a href="#methodology">' in annex  # a page that was not frozen leads to the annex
+    assert "&lt;b&gt;raw&lt;/b&gt;" in annex
+    assert "Energy: boundary and PUE" not in annex
+
+
+def test_parts_without_data_are_one_sentence_and_never_an_empty_table(snapshot: dict[str, Any]) -> None:
+    bare = in_present_format(first_format(snapshot))
+    for text in (html(bare, "0" * 64), html(first_format(snapshot), "0" * 64)):
+        for sentence in (
+            "No reading of a meter or invoice was recorded for the quarter.",
+            "No decision on a gap was recorded in the quarter",
+            "No electricity was modelled",
+            "No device was measured by two sources at once.",
+            "No hourly matching was worked out for this quarter.",
+            "No interval was worked out for these figures.",
+            "No data-centre indicator was worked out",
+            "No calculation receipts were frozen",
+            "made before the methodology was frozen",
+            "Intensity of inference, per 1,000 tokens",
+        ):
+            assert sentence in text
+        assert not re.search(r"<tbody>\s*</tbody>", text)
 
 
 def test_a_yearly_claim_period_is_said_to_be_provisional(snapshot: dict[str, Any]) -> None:

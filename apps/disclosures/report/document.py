@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from apps.core.palette import ACCENT, INK, INK_SOFT, RULE
 from apps.core.windows import Quarter
 from apps.disclosures.formats import in_present_format
-from apps.disclosures.report import electricity, emissions, workload
+from apps.disclosures.report import electricity, emissions, informative, meters, rules, sureness, units, workload
 from apps.disclosures.report.numbers import ENERGY, MASS, long_date, moment, share, unit_for
 from apps.disclosures.report.parts import Parts
 
@@ -42,11 +42,14 @@ SECTIONS = (
     Section("4", "factors", "Emission factors", follows=True),
     Section("5", "location", "Location-based emissions", follows=True),
     Section("6", "market", "Market-based emissions", follows=True),
-    Section("7", "workload", "AI workloads: training, inference, idle, overhead"),
-    Section("8", "memo", "Memo items, in no total", follows=True),
-    Section("9", "quality", "Data quality"),
-    Section("10", "recompute", "How to recompute this document", follows=True),
-    Section("A", "glossary", "Glossary", follows=True),
+    Section("7", "hourly", "Hourly matching (informative)", follows=True),
+    Section("8", "workload", "AI workloads: training, inference, idle, overhead", follows=True),
+    Section("9", "memo", "Memo items, in no total", follows=True),
+    Section("10", "quality", "Data quality and uncertainty", follows=True),
+    Section("A", "recompute", "How to recompute this document"),
+    Section("B", "indicators", "Data-centre indicators", follows=True),
+    Section("C", "glossary", "Glossary", follows=True),
+    Section("D", "methodology", "Methodology"),
 )
 
 
@@ -66,19 +69,34 @@ def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
     snapshot = in_present_format(snapshot)
     parts = Parts()
     electricity.headline(snapshot, parts)
+    sureness.headline(snapshot, parts)
     electricity.boundary(snapshot, parts)
+    rules.policies(snapshot, parts)
     electricity.sites(snapshot, parts)
+    meters.reconciliation(snapshot, parts)
+    meters.set_aside(snapshot, parts)
+    meters.gaps(snapshot, parts)
     electricity.factors(snapshot, parts)
+    rules.adoptions(snapshot, parts)
     emissions.by_method(snapshot, parts, "location")
     emissions.markets(snapshot, parts)
+    rules.criteria(snapshot, parts)
     emissions.by_method(snapshot, parts, "market")
     emissions.side_by_side(snapshot, parts)
+    informative.hourly(snapshot, parts)
     workload.workload(snapshot, parts)
+    units.intensities(snapshot, parts)
+    units.sci(snapshot, parts)
     workload.memo(snapshot, parts)
+    informative.memo(snapshot, parts)
     workload.quality(snapshot, parts)
+    sureness.uncertainty(snapshot, parts)
+    rules.receipts(snapshot, parts)
+    informative.indicators(snapshot, parts)
 
     quarter = Quarter.parse(snapshot["period"]["label"])
     total = snapshot["totals"]["quarter"]["figures"]
+    intervals = snapshot["uncertainty"]["total"] or {}
     energy = unit_for([total[FACILITY]], ENERGY)
     mass = unit_for([total["location_mg"], total["market_mg"]], MASS)
     sources = snapshot["sources"]
@@ -110,6 +128,21 @@ def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
             "energy": (energy.of(total[FACILITY]), energy.name),
             "it": (energy.of(total[electricity.IT]), energy.name),
         },
+        "ranges": {
+            name: sureness.range_text(intervals.get(name), unit)
+            for name, unit in (("location", mass), ("market", mass))
+        },
+        "energy_half_width": sureness.half_width(intervals["energy"]) if intervals else "",
+        "unmetered": meters.unmetered(snapshot),
+        "receipt": next((one for one in snapshot["receipts"] if one["of"] == "quarter"), None),
+        "hourly": snapshot["hourly"],
+        "memo_absent": _absent_memo(snapshot),
+        "missing_indicators": informative.missing_indicators(snapshot),
+        "has_indicators": bool(snapshot["indicators"]["total"]),
+        "uncertainty": snapshot["uncertainty"],
+        "methodology": snapshot["methodology"],
+        "methodology_pages": rules.methodology(snapshot),
+        "allocation": snapshot["organisation"]["market_allocation"],
         "tier_ab": share(total["tier_a_milliwatt_hours"] + total["tier_b_milliwatt_hours"], total[FACILITY], 0),
         "mean_coverage": share(sum(min(s["coverage_ppm"], 10**6) for s in sources), len(sources) * 10**6),
         "source_count": len(sources),
@@ -138,6 +171,17 @@ def context(snapshot: Mapping[str, Any], digest: str) -> dict[str, Any]:
         "rule": RULE,
         "accent": ACCENT,
     }
+
+
+def _absent_memo(snapshot: Mapping[str, Any]) -> dict[str, str]:
+    """Why a part of the Scope 3 memo has no figure at all, by part; "" where one is known or nothing was read."""
+    rows = snapshot["scope_3_memo"]["rows"]
+    found = {}
+    for part in ("embodied", "upstream", "losses"):
+        own = [row for row in rows if row["part"] == part]
+        known = any(row["mg"] is not None for row in own)
+        found[part] = "" if known else "; ".join(informative.reasons(own))
+    return found
 
 
 def html(snapshot: Mapping[str, Any], digest: str) -> str:

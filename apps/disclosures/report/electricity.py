@@ -143,15 +143,19 @@ def boundary(snapshot: Mapping[str, Any], parts: Parts) -> None:
             Column("Reason", is_text=True),
         ],
         [
-            left_out("Readings with no site", energies[0], "No site, so no grid and no PUE; shown in section 8"),
+            left_out("Readings with no site", energies[0], "No site, so no grid and no PUE; shown in section 9"),
             left_out("Zones without a factor", energies[1], "Its energy is in the totals; its emissions are absent"),
-            left_out("Public cloud", energies[2], "Scope 3, category 1; shown in section 8, never added"),
+            left_out("Public cloud", energies[2], "Scope 3, category 1; shown in section 9, never added"),
             unknown(
                 "Hours not settled",
                 snapshot["ledger"]["pending_hours"],
                 "Readings that came shortly before the cut-off",
             ),
-            unknown("Silent sources", silent, "What they used after their last reading; nothing is filled in"),
+            unknown(
+                "Silent sources",
+                silent,
+                "What they used after their last reading; only a recorded decision fills it in",
+            ),
         ],
     )
 
@@ -197,7 +201,7 @@ def sites(snapshot: Mapping[str, Any], parts: Parts) -> None:
             "PUE: facility electricity divided by IT electricity over the quarter.",
             "Coverage: mean over the site’s sources of the time covered by readings, out of the time in which they were"
             " expected.",
-            "Quality: the weakest tier that makes up 5 % or more of the energy; see section 9.",
+            "Quality: the weakest tier that makes up 5 % or more of the energy; see section 10.",
             ADDS_UP,
         ],
     )

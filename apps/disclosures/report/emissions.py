@@ -279,7 +279,7 @@ def _instruments(rates: list[dict[str, Any]], parts: Parts) -> None:
                 marks="e" if lot["simulated"] else "",
             )
             for market, lot in lots
-            if lot["failed"]
+            if lot["failed"] and not lot["criteria"]
         ],
         size="small",
     )

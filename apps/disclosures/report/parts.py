@@ -15,6 +15,7 @@ TOP = 20  # rows of a ranking before the rest is drawn together
 
 MARKS = {
     "e": "an example, no real purchase",
+    "o": "the organisation’s own value in place of the portal’s assumption",
     "p": "holds published figures of another organisation’s run",
     "s": "holds simulated load, which is no measurement",
 }
@@ -58,7 +59,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
     notes: Sequence[str] = ()
-    size: str = ""  # "small" for tables with many columns
+    size: str = ""  # "small" for tables with many columns, "narrow" and "half-width" for those with few
     number: int = 0
 
     @property

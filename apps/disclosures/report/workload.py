@@ -88,7 +88,14 @@ def workload(snapshot: Mapping[str, Any], parts: Parts) -> None:
 
 
 def _intensity(snapshot: Mapping[str, Any], parts: Parts) -> None:
-    served = [row for row in snapshot["by_model_kind"] if row["kind"] == "inference" and row["tokens"]]
+    if not snapshot["intensities"]:
+        served = [row for row in snapshot["by_model_kind"] if row["kind"] == "inference" and row["tokens"]]
+        _per_thousand_tokens(served, parts)
+    _by_week(snapshot, parts)
+
+
+def _per_thousand_tokens(served: list[Figures], parts: Parts) -> None:
+    """What a document of the first format holds of the intensity of its models."""
 
     def cells(row: Figures) -> list[str]:
         def per_thousand(value: int | None) -> str:
@@ -125,6 +132,9 @@ def _intensity(snapshot: Mapping[str, Any], parts: Parts) -> None:
             "Tokens as the client counts them, input and output together unless it says otherwise.",
         ],
     )
+
+
+def _by_week(snapshot: Mapping[str, Any], parts: Parts) -> None:
     weeks = sorted({row["week_start"] for row in snapshot["by_week_kind"]})
     weekly = {
         row["week_start"]: row for row in snapshot["by_week_kind"] if row["kind"] == "inference" and row["tokens"]
