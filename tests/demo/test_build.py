@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import StringIO
 
 import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.db.models import Sum
 from pytest_django.fixtures import Settings
 
-from apps.accounting.models import Reconciliation
+from apps.accounting.hourly.queries import day_profile, market_sums
+from apps.accounting.hourly.services import bring_up_to_date
+from apps.accounting.indicators.queries import indicators_of
+from apps.accounting.models import Reconciliation, SetAside
+from apps.accounting.quality.missing import missing_time
 from apps.accounting.queries import (
     LedgerQuery,
     ledger_frame,
@@ -20,16 +26,19 @@ from apps.accounting.queries import (
     market_rates,
     source_coverage,
 )
+from apps.accounting.reconciliation.queries import month_rows, months_of
+from apps.accounting.work.queries import development_line
 from apps.audit.services import verify_chain
 from apps.core.windows import Quarter, Window
+from apps.dashboards.demo import fleets
 from apps.dashboards.demo.build import create_demo
 from apps.dashboards.demo.people import LOGINS
 from apps.dashboards.demo.published import published_runs
 from apps.organisations.models import Membership, Organisation, Person
 from apps.procurement.models import Instrument
-from apps.sites.models import SCOPE_2_CONTROL_CLASSES, Site
+from apps.sites.models import SCOPE_2_CONTROL_CLASSES, Site, SiteMeasurement
 from apps.telemetry import names
-from apps.telemetry.models import Reading, Receipt, TeamName
+from apps.telemetry.models import GapDecision, Reading, Receipt, TeamName
 from apps.workloads.models import AIModel, Provenance, Workload
 
 SPRING, SUMMER = Quarter(2026, 2).window, Quarter(2026, 3).window
@@ -156,6 +165,90 @@ def test_the_overlap_is_found(demo: Organisation):
     overlap = source_coverage(demo.pk, BOTH).set_index("source")["overlap_ms"]
     assert set(overlap[overlap > 0].index) == {"fra1/row-a/rack-04"}
     assert overlap["fra1/row-a/rack-04"] == pytest.approx(48 * 3_600_000, rel=0.02)
+
+
+def test_the_booked_month_stands_in_the_accounts_as_the_meter_says(demo: Organisation):
+    month = Window(SUMMER.start, datetime(2026, 8, 1, tzinfo=UTC))
+    energy = frame(demo, "site", window=month).set_index("site")["facility_energy_milliwatt_hours"]
+    metered = SiteMeasurement.objects.of(demo).get(
+        site__code="fra1", quantity="facility_energy", start=SUMMER.start.date()
+    )
+    assert energy["fra1"] == metered.amount
+    [booking] = Reconciliation.objects.of(demo)
+    assert (booking.site.code, booking.month) == ("fra1", 202607)
+    assert booking.booked_milliwatt_hours > 0.02 * metered.amount  # beyond what meters may be off by
+
+
+def test_one_meter_is_below_its_telemetry(demo: Organisation):
+    rows = month_rows(demo, months_of(demo, SUMMER))
+    below = [
+        (row.site.code, row.month)
+        for row in rows
+        if row.comparison.difference_milliwatt_hours is not None and row.comparison.difference_milliwatt_hours < 0
+    ]
+    assert below == [("dfw1", 202608)]
+
+
+def test_every_indicator_has_a_value_for_the_metered_hall(demo: Organisation):
+    [hall] = indicators_of(demo, SUMMER, ("fra1",)).sites
+    assert [result.kind.key for result in hall.results if result.indicator.value is None or result.error] == []
+    pue = next(result for result in hall.results if result.kind.key == "pue")
+    assert pue.it_from == "metered"
+    assert 1.2 < pue.indicator.value < 1.4
+
+
+def test_a_device_measured_twice_is_counted_once(demo: Organisation):
+    aside = SetAside.objects.filter(organisation=demo)
+    assert {row.attribution.source.name for row in aside.select_related("attribution__source")[:50]} == {
+        fleets.DRIVER_SOURCE
+    }
+    assert aside.aggregate(ms=Sum("covered_ms"))["ms"] == 720 * 3_600_000
+    counted = frame(demo, "source", window=SUMMER, source=fleets.DRIVER_SOURCE)
+    assert counted.empty or counted["it_energy_milliwatt_hours"].sum() == 0
+
+
+def test_one_gap_is_decided_and_others_are_open(demo: Organisation):
+    [decision] = GapDecision.objects.of(demo)
+    assert (decision.source.name, decision.basis) == (fleets.DECIDED_SOURCE, "mean_power")
+    assert decision.energy_microwatt_hours > 0
+    undecided = {gap.source for gap in missing_time(demo, SUMMER).gaps}
+    assert {"lla1/hall-2/pdu-08", "dfw1/pool-vision-2"} <= undecided
+    assert fleets.DECIDED_SOURCE not in undecided
+
+
+def test_an_estimate_is_modelled_and_marked(demo: Organisation):
+    [row] = frame(demo, "source", window=SUMMER, source="vie1/borrowed-cluster").to_dict("records")
+    assert row["quality"] == "C"
+    assert row["simulated_milliwatt_hours"] == row["facility_energy_milliwatt_hours"]
+
+
+def test_every_instrument_says_that_it_is_simulated_and_one_has_evidence_that_says_so(demo: Organisation):
+    lots = Instrument.objects.of(demo)
+    assert not lots.filter(simulated=False).exists()
+    assert all(lot.note.startswith("Simulated") for lot in lots)
+    [lot] = lots.exclude(evidence="")
+    assert lot.exclusive_claim is True
+    with lot.evidence.open() as file:
+        assert file.read().startswith(b'document,"DEMO')
+    assert lots.get(type="supplier").supplier_attested is True
+    assert lots.get(earmark_team__slug="assistant").market == "DE"
+
+
+def test_hourly_matching_follows_the_sun(demo: Organisation):
+    assert bring_up_to_date(demo, SUMMER)
+    profile = day_profile(demo, SUMMER, ["DE"])
+    share = [matched / load for matched, load in zip(profile["matched"], profile["load"], strict=True)]
+    assert share[11] > 1.2 * share[23]
+    [row] = market_sums(demo, SUMMER, ["DE"])
+    assert row.cfe_fraction is None  # no hourly carbon-free share is shipped
+    assert 0 < row.matched < row.load
+    assert row.standard_supply > 0
+
+
+def test_a_study_has_finished_stopped_and_failed_runs(demo: Organisation):
+    line = development_line(demo.pk, SUMMER, "coda-30b")
+    sweep = {part.outcome: part.runs for part in line.parts if part.study == "Coda adapter sweep"}
+    assert sweep == {"finished": 3, "early_stopped": 7, "failed": 2}
 
 
 def test_an_unknown_team_waits_to_be_mapped(demo: Organisation):
