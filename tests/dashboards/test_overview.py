@@ -141,7 +141,7 @@ def test_a_demonstration_says_so_on_every_page(viewer: Client, figures: Organisa
 def test_the_number_of_queries_does_not_grow_with_the_organisation(
     viewer: Client, figures: Organisation, django_assert_max_num_queries: object
 ) -> None:
-    with django_assert_max_num_queries(36):  # type: ignore[operator]
+    with django_assert_max_num_queries(39):  # type: ignore[operator]
         page(viewer, figures, "?period=2026-Q3")
 
 
@@ -188,7 +188,7 @@ def test_an_unknown_panel_has_none(viewer: Client, figures: Organisation) -> Non
 
 def test_charts_come_as_data_and_never_as_code(viewer: Client, figures: Organisation) -> None:
     html = page(viewer, figures, "?period=2026-Q3")
-    assert html.count('type="application/json"') == 2
+    assert html.count('type="application/json"') == 3
     assert not re.search(r"<script(?![^>]*(src=|application/json))", html)
     assert not re.search(r"\son\w+=", html)
 
