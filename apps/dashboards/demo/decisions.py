@@ -135,6 +135,6 @@ def _sources(organisation: Organisation) -> None:
         start=start,
         end=end,
         basis=GapDecision.Basis.MEAN_POWER,
-        reason="Demo: the exporter was being updated while the pool went on working.",
+        reason="Demo: the exporter was being updated while the rack waited for work.",
         actor=OFFICER,
     )

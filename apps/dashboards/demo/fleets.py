@@ -138,10 +138,11 @@ class Pool:
     hardware: str = H100
     boundary: str = "node"
     method: str = "measured"
+    outage: tuple[int, int] = (0, 0)  # epoch hours without readings, half-open
 
 
 # Time without readings that the officer decides about; the other outage stays open.
-DECIDED_SOURCE = "dfw1/pool-code-1"
+DECIDED_SOURCE = "dfw1/train/rack-2"
 DECIDED_GAP = (_hour("2026-09-08T02:00"), _hour("2026-09-09T08:00"))
 
 FLEETS = (
@@ -185,7 +186,6 @@ FLEETS = (
         boundary="accelerator",
         method="measured",
         then=(_hour("2026-06-15T14:00"), "qwen3-coder-30b-64"),
-        outages={DECIDED_SOURCE: DECIDED_GAP},
     ),
     Fleet(
         name="Lumen image understanding",
@@ -391,7 +391,7 @@ POOLS = (
     Pool("fra1/row-c/train", "fra1", "assistant", 48),
     Pool("fra1/row-c/eval", "fra1", "assistant", 8),
     Pool("dfw1/train/rack-1", "dfw1", "foundation", 32),
-    Pool("dfw1/train/rack-2", "dfw1", "foundation", 32),
+    Pool(DECIDED_SOURCE, "dfw1", "foundation", 32, outage=DECIDED_GAP),
     Pool("dfw1/train/node-09", "dfw1", "devtools", 8),
     Pool("lla1/hall-2/prep", "lla1", "search", 16, hardware="nvidia-a10g", method="estimated"),
 )

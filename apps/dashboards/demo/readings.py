@@ -127,7 +127,7 @@ def job_rows(job: Job, tdp_w: float) -> Iterator[dict[str, Any]]:
 
 
 def pool_rows(pool: Pool, tdp_w: float, idle_w: float | None) -> Iterator[dict[str, Any]]:
-    """The idle readings of a pool: one for every hour in which no job runs on it."""
+    """The idle readings of a pool: one for every hour in which no job runs on it, but for its outage."""
     busy = {
         hour for job in JOBS if pool.source in job.sources for hour in range(job.first_hour, job.first_hour + job.hours)
     }
@@ -147,7 +147,7 @@ def pool_rows(pool: Pool, tdp_w: float, idle_w: float | None) -> Iterator[dict[s
         "workload": POOL_WORKLOAD,
     }
     for hour in range(FIRST_HOUR, END_HOUR):
-        if hour not in busy:
+        if hour not in busy and hour not in range(*pool.outage):
             start = from_epoch_hour(hour)
             yield {**shared, **interval(start, start + timedelta(hours=1), milliwatt_hours)}
 
