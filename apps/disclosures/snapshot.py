@@ -37,6 +37,7 @@ from apps.workloads.models import AIModel, Provenance, Workload
 STATE = "Unassured interim data"
 # A source that has been silent for longer than this before the period has been taken away, not fallen silent.
 GONE_AFTER = timedelta(days=92)
+TIMES_READ = 3
 
 
 class NothingToDiscloseError(Exception):
@@ -44,7 +45,20 @@ class NothingToDiscloseError(Exception):
 
 
 def collect(disclosure: Disclosure) -> Json:
-    """The snapshot of a disclosure's quarter as the ledger stands now. Raises ``NothingToDiscloseError``."""
+    """The snapshot of a disclosure's quarter as the ledger stands now. Raises ``NothingToDiscloseError``.
+
+    Read again when hours were settled meanwhile, a few times at most, so that its parts are of one moment.
+    """
+    organisation_id = disclosure.organisation_id
+    for _ in range(TIMES_READ):
+        before = ledger.ledger_status(organisation_id).last_settled_at
+        snapshot = _collect(disclosure)
+        if ledger.ledger_status(organisation_id).last_settled_at == before:
+            break
+    return snapshot
+
+
+def _collect(disclosure: Disclosure) -> Json:
     organisation = disclosure.organisation
     quarter = Quarter.parse(disclosure.period.label)
     window, now = quarter.window, timezone.now()

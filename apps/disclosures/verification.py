@@ -19,6 +19,7 @@ from apps.disclosures.formats import in_present_format
 from apps.disclosures.pdf import EVIDENCE
 from apps.disclosures.report.document import TEMPLATE
 from apps.disclosures.report.parts import ADDITIVE
+from apps.disclosures.verification_accounting import accounting_differences
 
 Json = dict[str, Any]
 GROUPINGS = ("by_site", "by_team", "by_model", "by_kind", "by_model_kind", "by_week_kind")
@@ -51,7 +52,7 @@ def differences(pdf: bytes, render: Callable[[Json, str], bytes]) -> list[str]:
         if canonical_json(snapshot).encode() != attached[0]:
             found.append("the evidence is not in canonical form")
         read = in_present_format(snapshot)
-        found += [*_sums(read), *_location(read), *_market(read)]
+        found += [*_sums(read), *_location(read), *_market(read), *accounting_differences(read)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [*found, f"the evidence is not what a disclosure holds: {type(error).__name__} {error}"]
     return [*found, *_bytes(snapshot, digest, pdf, render)]

@@ -246,7 +246,8 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
                         "vintage_end": "2026-07-01",
                         "vintage_last_day": "2026-06-30",
                         "volume_milliwatt_hours": 60 * MWH,
-                        "accepted_milliwatt_hours": 60 * MWH,
+                        "accepted_milliwatt_hours": row["facility_energy_milliwatt_hours"] * share // 10
+                        + (4 * MWH if market == "NO" else 0),
                         "applied_milliwatt_hours": row["facility_energy_milliwatt_hours"] * share // 10,
                         "applied_mg": 0,
                         "beneficiary": "Acme AI",
@@ -314,11 +315,7 @@ def example_snapshot(models: int = len(MODELS)) -> dict[str, Any]:
 
 def first_format(snapshot: dict[str, Any]) -> dict[str, Any]:
     """The same document as it was frozen before the second format."""
-    added = example_parts.parts(
-        snapshot["totals"]["quarter"]["figures"],
-        *(snapshot[name] for name in ("by_site", "by_model_kind", "market_rates")),
-    )
-    old = deepcopy({name: value for name, value in snapshot.items() if name not in added})
+    old = deepcopy({name: value for name, value in snapshot.items() if name not in example_parts.ADDED})
     old["format"] = "esgportal-disclosure-1"
     method = old["method"]
     old["method"] = {

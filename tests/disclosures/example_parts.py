@@ -10,6 +10,10 @@ from apps.disclosures.frozen.method import BOUNDARY, methodology_text, ruleset
 MWH = 10**9
 FACILITY = "facility_energy_milliwatt_hours"
 Json = dict[str, Any]
+ADDED = (
+    "uncertainty", "reconciliation", "set_aside", "gap_decisions", "estimates", "hourly", "scope_3_memo", "indicators",
+    "intensities", "receipts", "methodology",
+)  # fmt: skip
 
 
 def method() -> Json:
@@ -25,7 +29,7 @@ def method() -> Json:
         ],
         "adoptions": [
             {
-                "dataset": "grid-factors",
+                "dataset": dataset,
                 "edition": edition,
                 "kind": "location",
                 "publisher": "Statistical office",
@@ -38,7 +42,12 @@ def method() -> Json:
                 "adopted_at": "2026-04-02T08:00:00+00:00",
                 "reason": "",
             }
-            for edition in ("2025", "2026-03")
+            for dataset, edition in (
+                ("grid-factors", "2025"),
+                ("grid-factors", "2026-03"),
+                ("european-residual-mixes", "2025"),
+                ("yearly-electricity-data", "2026-05"),
+            )
         ],
         "renderer": {"weasyprint": "70.0", "template": "1"},
     }
@@ -163,7 +172,7 @@ def parts(total: Json, by_site: list[Json], by_model_kind: list[Json], market_ra
 
 
 def _month(row: Json, month: str, position: int) -> Json:
-    telemetry = row[FACILITY] // 3
+    telemetry = row[FACILITY] // 3 + (row[FACILITY] % 3 if month == "2026-09" else 0)
     metered = None if position == 2 else telemetry * (104, 99)[position] // 100
     days = 30 if month == "2026-09" else 31
     return {

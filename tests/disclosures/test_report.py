@@ -61,7 +61,11 @@ def test_the_contents_page_gives_the_page_on_which_each_section_begins(pdf: byte
     }
     assert len(begins) == 15  # with the contents
     for title, page in begins.items():
-        assert title == "Contents" or re.search(rf"^{re.escape(title)}\s+{page}$", contents, re.M), (title, page, contents)
+        assert title == "Contents" or re.search(rf"^{re.escape(title)}\s+{page}$", contents, re.M), (
+            title,
+            page,
+            contents,
+        )
 
 
 def test_all_sections_are_there(pages: list[str]) -> None:

@@ -19,6 +19,8 @@ from apps.disclosures import services
 from apps.disclosures.models import Disclosure
 from apps.disclosures.pdf import EVIDENCE
 from apps.disclosures.verification import differences
+from apps.disclosures.verification_accounting import accounting_differences
+from tests.disclosures.example import first_format
 
 Json = dict[str, Any]
 
@@ -92,6 +94,131 @@ def test_a_changed_figure_is_found(frozen: Json, tamper: Callable[[Json], None],
     changed = deepcopy(frozen)
     tamper(changed)
     assert any(found in line for line in check(changed)), check(changed)
+
+
+def _interval(snapshot: Json) -> None:
+    snapshot["uncertainty"]["total"]["location"]["low"] += 1
+
+
+def _moved_interval(snapshot: Json) -> None:
+    for end in ("value", "low", "high"):
+        snapshot["uncertainty"]["by_site"][0]["energy"][end] += 1
+
+
+def _failing_lot(snapshot: Json) -> None:
+    lot = snapshot["market_rates"][0]["instruments"][1]
+    lot["accepted_milliwatt_hours"] = lot["surplus_milliwatt_hours"] = 10**9
+
+
+def _hidden_failure(snapshot: Json) -> None:
+    snapshot["market_rates"][0]["instruments"][1]["criteria"][2]["status"] = "passed"
+
+
+def _seven_criteria(snapshot: Json) -> None:
+    snapshot["market_rates"][0]["instruments"][0]["criteria"].pop()
+
+
+def _not_adopted(snapshot: Json) -> None:
+    snapshot["method"]["adoptions"].pop()
+
+
+def _difference(snapshot: Json) -> None:
+    snapshot["reconciliation"][0]["difference_milliwatt_hours"] -= 1
+
+
+def _month(snapshot: Json) -> None:
+    snapshot["reconciliation"][2]["month_telemetry_milliwatt_hours"] += 1
+
+
+def _reconciled(snapshot: Json) -> None:
+    snapshot["reconciliation"][0]["state"] = "reconciled"
+
+
+def _hours(snapshot: Json) -> None:
+    snapshot["hourly"]["markets"][0]["matched_milliwatt_hours"] += 1
+
+
+def _reported(snapshot: Json) -> None:
+    snapshot["hourly"]["markets"][0]["reported_market_mg"] = snapshot["hourly"]["markets"][0]["draft_market_mg"]
+
+
+def _memo(snapshot: Json) -> None:
+    snapshot["scope_3_memo"]["rows"][0]["mg"] += 1
+
+
+def _absent(snapshot: Json) -> None:
+    snapshot["scope_3_memo"]["rows"][1]["note"] = ""
+
+
+def _cloud(snapshot: Json) -> None:
+    snapshot["by_site"][0]["control"] = "cloud"
+
+
+def _indicator(snapshot: Json) -> None:
+    snapshot["indicators"]["by_site"][0]["results"][0]["numerator"] -= 10**9
+
+
+def _mean(snapshot: Json) -> None:
+    snapshot["indicators"]["total"][0]["value_ppm"] += 1
+
+
+def _intensity(snapshot: Json) -> None:
+    snapshot["intensities"][0]["units"][0]["wh_nano"] += 10
+
+
+def _receipt(snapshot: Json) -> None:
+    snapshot["receipts"][0]["sha256"] = "unknown"
+
+
+def _text(snapshot: Json) -> None:
+    snapshot["methodology"]["texts"][1]["body"] += " And another rule."
+
+
+@pytest.mark.parametrize(
+    ("tamper", "found"),
+    [
+        (_interval, "does not lie around"),
+        (_moved_interval, "the figure is"),
+        (_failing_lot, "fails a quality criterion and 1000000000 mWh of it are accepted"),
+        (_hidden_failure, "the criteria that it fails are named differently"),
+        (_seven_criteria, "not held against all 8"),
+        (_not_adopted, "which is not adopted for the quarter"),
+        (_difference, "metered less telemetry is"),
+        (_month, "its months add up to"),
+        (_reconciled, "said to be reconciled, is difference"),
+        (_hours, "do not add up to the load"),
+        (_reported, "reported is"),
+        (_memo, "its rows do not add up to"),
+        (_absent, "absent without a reason"),
+        (_cloud, "is public cloud and stands in Scope 2"),
+        (_indicator, "by its terms, not"),
+        (_mean, "all sites: PUE is"),
+        (_intensity, "does not follow from its energy and work"),
+        (_receipt, "no call or no digest"),
+        (_text, "the methodology has the digest"),
+    ],
+)
+def test_a_changed_part_beside_the_figures_is_found(snapshot: Json, tamper: Callable[[Json], None], found: str) -> None:
+    assert list(accounting_differences(snapshot)) == []
+    changed = deepcopy(snapshot)
+    tamper(changed)
+    assert any(found in line for line in accounting_differences(changed)), list(accounting_differences(changed))
+
+
+def test_a_document_of_the_first_format_still_holds_but_for_its_template(frozen: Json) -> None:
+    old = first_format(frozen)
+    old["method"]["renderer"] = {"weasyprint": "70.0", "template": "1"}
+    found = check(old)
+    assert [line for line in found if "cannot be compared" not in line] == []
+    assert len(found) == 1
+    changed = deepcopy(old)
+    _one_team(changed)
+    assert any("by_team: location_mg adds up to" in line for line in check(changed))
+
+
+def test_a_format_of_the_future_is_said_to_be_unknown(frozen: Json) -> None:
+    newer = {**frozen, "format": "esgportal-disclosure-9"}
+    assert any("esgportal-disclosure-9" in line for line in check(newer))
 
 
 def test_another_digest_is_found(frozen: Json) -> None:
