@@ -167,6 +167,48 @@ def test_a_forger_who_hashes_again_is_seen_by_the_arithmetic(client, make_key, e
         assert is_refused(forged), path
 
 
+def test_altering_any_word_of_an_account_is_seen(client, make_key, estate):
+    receipt = downloaded(client, make_key(), f"{WINDOW}&group_by=team")
+    said = [(i, name) for i, row in enumerate(receipt["accounts"]) for name in row if name != "account"]
+    assert len(said) > 50
+    for position, name in said:
+        forged = json.loads(json.dumps(receipt))
+        forged["accounts"][position][name] = "somebody-else"
+        assert is_refused(forged), name
+
+
+def lot_accepted_beyond_its_volume(head):
+    head["markets"][0]["instruments"][0]["volume_milliwatt_hours"] = 1
+
+
+def lot_not_retired(head):
+    head["markets"][0]["instruments"][0]["retired_on"] = None
+
+
+def criterion_failed(head):
+    head["markets"][0]["instruments"][0]["criteria"][4]["status"] = "failed"
+
+
+def cloud_counted_in_scope_2(head):
+    head["rates"][0]["control"] = "cloud"
+
+
+def day_that_is_none(head):
+    head["markets"][0]["instruments"][0]["vintage_start"] = "2026-07-01x"
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [lot_accepted_beyond_its_volume, lot_not_retired, criterion_failed, cloud_counted_in_scope_2, day_that_is_none],
+)
+def test_what_contradicts_the_rules_is_seen_whatever_the_digest_says(client, make_key, estate, forge):
+    forged = joined(client, make_key(), f"{WINDOW}&market=DE", limit=100)
+    assert not is_refused(forged)
+    forge(forged["head"])
+    forged["head"]["digest"] = head_digest(forged["head"])
+    assert is_refused(forged)
+
+
 def test_a_line_left_out_or_told_twice_is_seen(client, make_key, estate):
     receipt = joined(client, make_key(), WINDOW)
     for lines in (receipt["lines"][1:], [receipt["lines"][0], *receipt["lines"]], receipt["lines"][::-1]):

@@ -28,7 +28,7 @@ def check_size(calculation: Calculation) -> int:
 
 
 def json_file(calculation: Calculation) -> Iterator[str]:
-    """The receipt that ``verify_calculation`` reads: head, lines as arrays, accounts, digest of the lines."""
+    """The receipt that ``verify_calculation`` reads: head, lines as arrays, accounts, digest of both."""
     head = calculation.head()
     yield f'{{"head":{_text(head)},\n"columns":{_text(list(COLUMNS))},\n"lines":['
     digest, count = LinesDigest(), 0
@@ -42,7 +42,9 @@ def json_file(calculation: Calculation) -> Iterator[str]:
             count += len(rows)
     yield '],\n"accounts":['
     for position, said in enumerate(accounts):
-        yield ("\n" if not position else ",\n") + _text({"account": said.account, **calculation.said(said)})
+        account = {"account": said.account, **calculation.said(said)}
+        digest.add_account(account)
+        yield ("\n" if not position else ",\n") + _text(account)
     yield f'],\n"line_count":{count},\n"lines_digest":"{digest.hexdigest()}"}}\n'
 
 

@@ -18,6 +18,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
+from apps.accounting.engine.location import scope_of
 from apps.accounting.engine.receipt_market import factor_faults, market_faults
 from apps.accounting.engine.receipt_rows import BEARING, IT, LOCATION, USED, Json, Rows, Sums, reading_of
 from apps.core.units import PPM, emissions_mg, facility_energy_milliwatt_hours, round_half_up
@@ -68,13 +69,16 @@ def head_digest(head: Json) -> str:
 
 
 class LinesDigest:
-    """SHA-256 over the lines of a receipt as they pass, each as a canonical array with a line feed."""
+    """SHA-256 over the lines of a receipt as they pass, then its accounts, each as canonical JSON with a line feed."""
 
     def __init__(self) -> None:
         self._state = hashlib.sha256()
 
     def add(self, row: Sequence[Any]) -> None:
         self._state.update(canonical(list(row)) + b"\n")
+
+    def add_account(self, account: Json) -> None:
+        self._state.update(canonical(account) + b"\n")
 
     def hexdigest(self) -> str:
         return self._state.hexdigest()
@@ -110,7 +114,9 @@ def recompute(receipt: Json) -> Recomputed:
     """
     try:
         return _Recomputation(receipt).run()
-    except (KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
+    except UnreadableReceiptError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, ValueError) as error:
         raise UnreadableReceiptError(f"this is no complete receipt: {type(error).__name__}: {error}") from error
 
 
@@ -201,6 +207,8 @@ class _Recomputation:
             if not any(counted):
                 self._fault(f"{name}: belongs to nobody asked for")
             digest.add([line[column] for column in COLUMNS])
+        for account in self.receipt.get("accounts", ()):
+            digest.add_account(account)
         stated = self.receipt.get("lines_digest")
         if stated is not None and stated != digest.hexdigest():
             self._fault(f"lines_digest: the lines have {digest.hexdigest()}, the receipt says {stated}")
@@ -215,6 +223,9 @@ class _Recomputation:
             return
         if not rate["from"] <= line["hour"] < rate["to"] or rate["site"] != line["site"]:
             self._fault(f"{name}: the rate {rate['rate']} does not hold there")
+        control = rate.get("control")
+        if control and line["scope"] != scope_of(control):
+            self._fault(f"{name}: scope {line['scope']}, but a site of class {control} is scope {scope_of(control)}")
         it, used = it_and_facility(line, rate["pue_ppm"])
         if (line[IT], line[USED]) != (it, used):
             pue = f"PUE {rate['pue_ppm']} ppm"

@@ -13,7 +13,7 @@ from fractions import Fraction
 from apps.accounting.engine.allocation import earmark_classes
 from apps.accounting.engine.factor_choice import candidate_kg_per_mwh
 from apps.accounting.engine.gases import GWP_SETS, factor_ug_per_kwh
-from apps.accounting.engine.market import FALLBACK_RESIDUAL, Lot, LotOutcome, MarketResult, order_of_use
+from apps.accounting.engine.market import FAILED, FALLBACK_RESIDUAL, Lot, LotOutcome, MarketResult, order_of_use
 from apps.accounting.engine.receipt_rows import Json
 from apps.core.units import emissions_mg, round_half_up, scaled_product
 
@@ -32,8 +32,7 @@ def market_faults(market: Json) -> list[str]:
         surplus += row["accepted_milliwatt_hours"] - applied
         applied_mg = emissions_mg(applied, row["ug_per_kwh"] or 0)
         mg += applied_mg
-        if row["failed"] and row["accepted_milliwatt_hours"]:
-            faults.append(f"{name}, {lot.id}: fails a Quality Criterion and is accepted all the same")
+        faults += [f"{name}, {lot.id}: {fault}" for fault in _acceptance_faults(row)]
         for quantity, value in (
             ("applied_milliwatt_hours", applied),
             ("surplus_milliwatt_hours", row["accepted_milliwatt_hours"] - applied),
@@ -58,6 +57,21 @@ def market_faults(market: Json) -> list[str]:
             faults.append(f"{name}, {quantity}: {market[quantity]} stated, {value} follows")
     if market["classes"]:
         faults += _class_faults(name, market)
+    return faults
+
+
+def _acceptance_faults(row: Json) -> list[str]:
+    """What speaks against the energy that was accepted of a lot."""
+    accepted, volume = row["accepted_milliwatt_hours"], row["volume_milliwatt_hours"]
+    faults = []
+    if accepted < 0 or (volume is not None and accepted > volume):
+        faults.append(f"{accepted} mWh are accepted of a volume of {volume}")
+    if not accepted:
+        return faults
+    if row["failed"] or any(check["status"] == FAILED for check in row["criteria"]):
+        faults.append("fails a Quality Criterion and is accepted all the same")
+    if row["retired_on"] is None and volume is not None:  # without a volume: a lot that was removed since
+        faults.append("is accepted and was not retired")
     return faults
 
 
