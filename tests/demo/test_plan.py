@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from apps.dashboards.demo import estate, fleets, readings
+from apps.dashboards.demo import decisions, estate, fleets, granular, meters, readings
 from apps.dashboards.demo.published import published_runs
+from apps.sites.models import SiteMeasurement
 
 TDP_W = {"nvidia-h100-sxm5-80gb": 700.0, "nvidia-a10g": 150.0, "nvidia-rtx-4090": 450.0}
 START, END = datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -144,3 +147,26 @@ def test_the_documentation_names_every_run_site_and_instrument():
     assert fleets.OVERLAP_SOURCE in text
     for fleet in fleets.FLEETS:
         assert all(source in text for source in fleet.silent_from)
+    for lot in estate.INSTRUMENTS:
+        assert f"`{lot.reference}`" in text
+    for name in (granular.DEVICE, fleets.DECIDED_SOURCE, fleets.DRIVER_SOURCE, decisions.ESTIMATE.source):
+        assert f"`{name}`" in text
+
+
+def test_every_meter_reading_says_that_it_is_of_the_demo():
+    assert {row.site for row in meters.MEASUREMENTS} == {"fra1", "lla1", "dfw1"}
+    assert all(row.reference.startswith("demo meter") for row in meters.MEASUREMENTS)
+    assert {row.quantity for row in meters.MEASUREMENTS if row.site == "fra1"} == set(SiteMeasurement.Quantity.values)
+
+
+def test_the_solar_park_produces_by_day_only_and_less_in_autumn():
+    window = granular.QUARTER.window
+    energy = granular.production(np.arange(window.first_hour, window.end_hour, dtype=np.int64)).reshape(-1, 24)
+    assert (energy >= 0).all()
+    assert not energy[:, [0, 1, 22, 23]].any()
+    assert energy.max() < granular.PEAK_W
+    assert energy[:31].sum() > energy[-30:].sum()
+    rows = list(csv.DictReader(granular.certificates().decode().splitlines()))
+    assert sum(int(row["energy_wh"]) for row in rows) == energy.sum()
+    ends = [int(row["serial_end"].split(":")[1]) for row in rows]
+    assert ends[-1] == energy.sum()
