@@ -186,6 +186,9 @@ def test_an_officer_sees_the_difference_and_then_decides(booked, client, make_pe
     assert "2026-Q3" in shown
     assert "−1" in shown
     assert FactorAdoption.objects.of(booked).count() == 1
+    backwards = client.get(url, {"start": "2026-10-01", "end": "2026-07-01"}).text
+    assert "Expected a day after 2026-10-01" in backwards
+    assert "What would change" not in backwards
     assert client.post(url, {"start": "2026-07-01", "end": "", "reason": "annual update"}).status_code == 302
     row = FactorAdoption.objects.of(booked).get(dataset=dataset)
     assert (row.start, row.reason) == (date(2026, 7, 1), "annual update")

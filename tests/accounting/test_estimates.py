@@ -260,3 +260,26 @@ def test_the_list_of_the_api_is_the_organisations_own(
     assert [row["source"] for row in own] == ["rented-cluster"]
     key = make_key(organisation=other_organisation)
     assert client.get("/api/v1/estimates", headers={"Authorization": f"Bearer {key}"}).json()["results"] == []
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"source": "meter/fra1"}, "/source"),
+        ({"source": "node-1 (gap filled)"}, "/source"),
+        ({"site": "nowhere"}, "/site"),
+        ({"start": "2024-01-01"}, "/end"),
+    ],
+)
+def test_a_place_that_is_not_the_clients_is_refused_dry_run_or_not(
+    send: Callable[..., tuple[int, dict]],
+    site: Site,
+    profiles: InferenceProfile,
+    query: str,
+    change: dict,
+    pointer: str,
+) -> None:
+    status, answer = send({**TRAINING, **change}, query)
+    assert (status, [error["pointer"] for error in answer["errors"]]) == (422, [pointer])
+    assert not Reading.objects.exists()

@@ -45,6 +45,8 @@ def adopt(request: PageRequest, dataset_id: int) -> HttpResponse:
         fault = services.boundary_fault(request.organisation, day)
         if fault:
             errors[name] = [fault]
+    if start and end and end <= start:
+        errors["end"] = [f"Expected a day after {start}, got {end}."]
     if request.method == "POST" and not errors:
         try:
             services.adopt(

@@ -132,6 +132,7 @@ class EstimateList(APIView):
         try:
             if dry_run:
                 outcome = services.work_out(said)
+                services.check_place(principal.organisation_id, said)
                 return Response(_worked(said, outcome, principal.actor))
             made = services.record_estimate(
                 organisation=principal.organisation_id, said=said, actor=principal.actor, key=principal

@@ -33,10 +33,11 @@ from apps.core.units import round_half_up
 from apps.core.windows import HOUR_MS, epoch_ms
 from apps.organisations.authentication import KeyPrincipal
 from apps.organisations.models import Organisation
+from apps.sites.models import Site
 from apps.telemetry import bulk, intake
 from apps.telemetry.batch import ABSENT, Naming, SampleBatch
 from apps.telemetry.models import Boundary, Estimate, Method, Reading, Receipt, Source, SupersededReading
-from apps.telemetry.rules import MAX_INTERVAL_MS, MAX_MEAN_POWER_W
+from apps.telemetry.rules import MAX_INTERVAL_MS, MAX_MEAN_POWER_W, is_reserved
 from apps.telemetry.wake import wake_worker
 from apps.workloads import queries as workloads
 from apps.workloads.models import HardwareProfile, InferenceProfile, Kind
@@ -44,6 +45,7 @@ from apps.workloads.models import HardwareProfile, InferenceProfile, Kind
 PROTOCOL = "estimate"
 MOST_WORK = 10**15  # tokens or requests of one estimate
 MOST_ACCELERATORS = 1_000_000
+LONGEST = timedelta(days=366)
 # What the watts of a profile are of, by how its scope begins.
 BOUNDARIES = (("one device", Boundary.ACCELERATOR), ("one CPU package", Boundary.HOST))
 
@@ -96,6 +98,10 @@ def work_out(said: Request) -> Outcome:
         raise ValidationError({"end": "Expected a time that is over: an estimate is of the past."})
     if said.start.year < 1970:
         raise ValidationError({"start": "Expected a time in 1970 or later."})
+    if said.end - said.start > LONGEST:
+        raise ValidationError(
+            {"end": f"Expected at most {LONGEST.days} days after the start; make an estimate for each year."}
+        )
     for name in ("tokens", "requests"):
         count = getattr(said, name)
         if count is not None and not 0 <= count <= MOST_WORK:
@@ -115,6 +121,23 @@ def work_out(said: Request) -> Outcome:
     return outcome
 
 
+def check_place(organisation_id: int, said: Request) -> str:
+    """Whether an estimate may stand where it is said to, as :func:`record_estimate` asks too; the source's name.
+
+    Raises ``ValidationError`` by field: a name that is no name or the portal's own, a site that nobody knows, a
+    source that has readings or an estimate in that time.
+    """
+    source_name = said.source.strip()
+    if not source_name or len(source_name) > 200 or not source_name.isprintable():
+        raise ValidationError({"source": "Expected a name of 1 to 200 printable characters."})
+    if is_reserved(source_name):
+        raise ValidationError({"source": f"Expected another name: {source_name} stands for what the portal books."})
+    if said.site and not Site.objects.of(organisation_id).filter(code=said.site).exists():
+        raise ValidationError({"site": f"Expected the code of a site of yours; got {said.site!r}."})
+    _refuse_overlap(organisation_id, source_name, said)
+    return source_name
+
+
 @transaction.atomic
 def record_estimate(
     *, organisation: Organisation | int, said: Request, actor: str, key: KeyPrincipal | None = None
@@ -126,12 +149,9 @@ def record_estimate(
     """
     organisation_id = organisation if isinstance(organisation, int) else organisation.pk
     outcome = work_out(said)
-    source_name = said.source.strip()
-    if not source_name or len(source_name) > 200 or not source_name.isprintable():
-        raise ValidationError({"source": "Expected a name of 1 to 200 printable characters."})
     # One estimate at a time: two of the same source and time would each find the place free.
     Organisation.objects.select_for_update(no_key=True).get(pk=organisation_id)
-    _refuse_overlap(organisation_id, source_name, said)
+    source_name = check_place(organisation_id, said)
     parts = split_by_month(
         start_ms=epoch_ms(said.start),
         end_ms=epoch_ms(said.end),
