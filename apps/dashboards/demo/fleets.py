@@ -25,7 +25,7 @@ NODE_FACTOR = (0.14 + 0.06) / 0.14
 IDLE_OVER_TDP = 0.12
 H100 = "nvidia-h100-sxm5-80gb"
 ORGANISATION_BASIS = "Simulated by the demo's load model (docs/demo.md)"
-POOL_WORKLOAD = "Training pools between jobs"
+POOL_WORKLOAD = "Hardware waiting between jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +393,7 @@ POOLS = (
     Pool("dfw1/train/rack-1", "dfw1", "foundation", 32),
     Pool(DECIDED_SOURCE, "dfw1", "foundation", 32, outage=DECIDED_GAP),
     Pool("dfw1/train/node-09", "dfw1", "devtools", 8),
+    Pool("workstation-14/gpu0", "", "assistant", 1, hardware="nvidia-rtx-4090", boundary="accelerator"),
     Pool("lla1/hall-2/prep", "lla1", "search", 16, hardware="nvidia-a10g", method="estimated"),
 )
 

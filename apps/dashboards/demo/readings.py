@@ -134,9 +134,8 @@ def pool_rows(pool: Pool, tdp_w: float, idle_w: float | None) -> Iterator[dict[s
     watts = idle_w if idle_w is not None else IDLE_OVER_TDP * tdp_w
     factor = NODE_FACTOR if pool.boundary == "node" else 1.0
     milliwatt_hours = round(pool.accelerators * watts * factor * 1000)
-    shared = {
+    shared: dict[str, Any] = {
         "source": pool.source,
-        "site": pool.site,
         "team": pool.team,
         "kind": "idle",
         "boundary": pool.boundary,
@@ -146,6 +145,8 @@ def pool_rows(pool: Pool, tdp_w: float, idle_w: float | None) -> Iterator[dict[s
         # Idle hours of a simulated pool are simulated too; the mark stands on workloads.
         "workload": POOL_WORKLOAD,
     }
+    if pool.site:
+        shared["site"] = pool.site
     for hour in range(FIRST_HOUR, END_HOUR):
         if hour not in busy and hour not in range(*pool.outage):
             start = from_epoch_hour(hour)
