@@ -13,9 +13,11 @@ from decimal import Decimal
 
 from django.utils import timezone
 
+from apps.core.units import MILLIWATT_HOURS_PER_KWH
 from apps.organisations.models import Organisation
 from apps.procurement.models import Instrument
 
+_MWH = 1_000 * MILLIWATT_HOURS_PER_KWH
 MOST_KG_PER_MWH = Decimal(2_000)
 GAS_FIELDS = ("co2_kg_per_mwh", "ch4_kg_per_mwh", "n2o_kg_per_mwh")
 RATE_FIELDS = ("co2e_kg_per_mwh", *GAS_FIELDS, "biogenic_co2_kg_per_mwh")
@@ -111,8 +113,12 @@ def warnings(instrument: Instrument, organisation: Organisation) -> list[str]:
 def _warnings(lot: Instrument, organisation: Organisation) -> Iterator[str]:
     if lot.type == Instrument.Type.EAC and not lot.serial_start:
         yield "Criterion 2: without serial numbers nobody can see that it is the only claim; it covers nothing."
+    if mismatch := volume_mismatch(lot):
+        yield mismatch
     if not lot.tracking_system or lot.retired_on is None:
         yield "Criterion 3: it is not retired in a named tracking system, and covers nothing until it is."
+    elif lot.beneficiary.strip().casefold() not in {"", organisation.name.casefold(), organisation.slug.casefold()}:
+        yield f"Criterion 3: it was retired for {lot.beneficiary}, not for {organisation.name}; it covers nothing."
     elif lot.retired_on < lot.vintage_end and lot.type == Instrument.Type.EAC:
         yield f"Retired on {lot.retired_on}, before the vintage ended on {lot.vintage_end}: check both dates."
     if outside := outside_window(lot, organisation):
@@ -124,6 +130,23 @@ def _warnings(lot: Instrument, organisation: Organisation) -> Iterator[str]:
     earmarked = organisation.market_allocation == Organisation.MarketAllocation.EARMARKED
     if (lot.earmark_team_id or lot.earmark_model_id) and not earmarked:
         yield "The earmark has no effect: the organisation allocates instruments pro rata (Settings, Organisation)."
+
+
+def volume_mismatch(lot: Instrument) -> str:
+    """A sentence where the certificates named are fewer than the volume has megawatt-hours, else "".
+
+    Registries issue a certificate per megawatt-hour, granular ones per smaller unit: more certificates than
+    megawatt-hours are usual there, fewer nowhere.
+    """
+    if lot.type != Instrument.Type.EAC or not lot.serial_first or not lot.serial_last:
+        return ""
+    certificates = int(lot.serial_last) - int(lot.serial_first) + 1
+    if lot.volume_milliwatt_hours <= certificates * _MWH:
+        return ""
+    return (
+        f"The serial range holds {certificates:,} certificate{'' if certificates == 1 else 's'}, the volume is"
+        f" {lot.volume_milliwatt_hours / _MWH:,.3f} MWh: a certificate stands for 1 MWh at most."
+    )
 
 
 def outside_window(lot: Instrument, organisation: Organisation) -> str:

@@ -145,7 +145,8 @@ def checked(
 
 def is_reserved(source: str) -> bool:
     """Whether only the portal itself writes readings of a source of this name."""
-    return source.startswith(RESERVED_PREFIX) or source.endswith(RESERVED_SUFFIX)
+    name = source.strip().casefold()
+    return name.startswith(RESERVED_PREFIX) or name.endswith(RESERVED_SUFFIX)
 
 
 def _name_reserved(
@@ -159,7 +160,7 @@ def _name_reserved(
     for i in np.flatnonzero(np.isin(naming_codes, reserved)).tolist() if reserved else ():
         name = namings[int(naming_codes[i])][0]
         expected = f"another name: {RESERVED_PREFIX}… stands for what the portal books from a site's own meter"
-        if name.endswith(RESERVED_SUFFIX):
+        if not name.strip().casefold().startswith(RESERVED_PREFIX):
             expected = f"another name: …{RESERVED_SUFFIX} stands for estimates that an officer decided on"
         errors.append(RowError(int(index[i]), "source", shown(name), expected))
 

@@ -286,6 +286,16 @@ def test_what_a_criterion_will_ask_for_is_a_warning_and_no_error(
     assert Instrument.objects.of(organisation).exists()
 
 
+def test_a_foreign_beneficiary_and_too_few_certificates_are_warned_of(
+    signed_in: Callable[[str], Client], organisation: Organisation
+) -> None:
+    fields = {**FORM, "beneficiary": "Rival Labs", "serial_start": "GO-1", "serial_end": "GO-1"}
+    answer = signed_in("officer").post(f"/o/{organisation.slug}/instruments/add/", fields, follow=True)
+    said = " ".join(str(message) for message in answer.context["messages"])
+    assert "it was retired for Rival Labs" in said
+    assert "holds 1 certificate, the volume is" in said
+
+
 def test_an_officer_states_gases_attestations_and_for_whom_it_was_bought(
     signed_in: Callable[[str], Client], organisation: Organisation, team: Team
 ) -> None:

@@ -18,6 +18,7 @@ from apps.telemetry import names
 from apps.telemetry.models import Reading, ReadingNote
 from apps.telemetry.protocols import body, explain, samples
 from apps.telemetry.protocols.errors import TooLargeError, UnreadableError
+from apps.telemetry.rules import is_reserved
 from tests.telemetry.conftest import Post, row
 
 pytestmark = pytest.mark.django_db
@@ -138,3 +139,9 @@ def test_a_good_body_of_some_mebibytes_goes_the_fast_way(post: Post, monkeypatch
     answer = post(rows)
     assert (answer.status_code, Reading.objects.count()) == (200, 12_000)
     assert ReadingNote.objects.filter(tags={"job": "x" * 100}).count() == 12_000
+
+
+@pytest.mark.parametrize("name", ["meter/fra1", "Meter/fra1", " meter/fra1 ", "gpu0 (gap filled)", "gpu0 (Gap Filled) "])
+def test_names_of_the_portals_own_sources_are_kept_however_they_are_spelled(name: str) -> None:
+    assert is_reserved(name)
+    assert not is_reserved("rack/meter/fra1")
