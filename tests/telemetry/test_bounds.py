@@ -141,7 +141,9 @@ def test_a_good_body_of_some_mebibytes_goes_the_fast_way(post: Post, monkeypatch
     assert ReadingNote.objects.filter(tags={"job": "x" * 100}).count() == 12_000
 
 
-@pytest.mark.parametrize("name", ["meter/fra1", "Meter/fra1", " meter/fra1 ", "gpu0 (gap filled)", "gpu0 (Gap Filled) "])
+@pytest.mark.parametrize(
+    "name", ["meter/fra1", "Meter/fra1", " meter/fra1 ", "gpu0 (gap filled)", "gpu0 (Gap Filled) "]
+)
 def test_names_of_the_portals_own_sources_are_kept_however_they_are_spelled(name: str) -> None:
     assert is_reserved(name)
     assert not is_reserved("rack/meter/fra1")
