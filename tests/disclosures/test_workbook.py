@@ -21,6 +21,7 @@ from apps.disclosures import services
 from apps.disclosures.models import Disclosure
 from apps.disclosures.workbook.content import workbook
 from apps.organisations.models import Organisation, Person
+from tests.disclosures.example import first_format
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 SHEETS = [
@@ -30,9 +31,14 @@ SHEETS = [
     "Factors",
     "Location-based",
     "Market-based",
+    "Hourly (informative)",
     "Workload kinds",
     "Memo",
     "Data quality",
+    "Uncertainty",
+    "Meters and gaps",
+    "Data centres",
+    "Rules",
 ]
 UNIT = 10**9
 FACILITY = "facility_energy_milliwatt_hours"
@@ -150,6 +156,42 @@ def test_markets_and_instruments_with_their_criteria(book: Book, snapshot: dict[
     assert lots["DE-lot-2"]["Criteria failed"] == (
         "3: not retired for the reporter; 4: vintage is 27 months from the period"
     )
+
+
+def test_every_lot_stands_with_all_eight_criteria(book: Book, snapshot: dict[str, Any]) -> None:
+    rows = book.rows("Criteria")[:-1]
+    lots = sum(len(rate["instruments"]) for rate in snapshot["market_rates"])
+    assert len(rows) == 8 * lots
+    third = next(row for row in rows if row["Lot"] == "DE-lot-2" and row["Criterion"] == 3)
+    assert (third["Finding"], third["Reason"]) == ("Fails", "not retired for the reporter")
+
+
+def test_intervals_meters_hours_and_indicators_are_whole_figures(book: Book, snapshot: dict[str, Any]) -> None:
+    total = snapshot["uncertainty"]["total"]["location"]
+    below = book.rows("Intervals")[-1]
+    assert below["Location-based, t CO₂e"] == Decimal(total["value"]) / UNIT
+    assert below["Location-based, t CO₂e, to"] == Decimal(total["high"]) / UNIT
+    assert below["Location-based, ± %"] == pytest.approx(Decimal(10), abs=Decimal("0.001"))
+    month = book.rows("Reconciliation")[0]
+    stated = snapshot["reconciliation"][0]
+    assert (month["Month"], month["State"]) == ("2026-07", "Difference")
+    assert month["Difference, MWh"] == Decimal(stated["difference_milliwatt_hours"]) / UNIT
+    assert book.rows("Gaps")[0]["Energy of the whole time, MWh"] == Decimal("0.0022")
+    hours = book.rows("Hourly")[-1]
+    assert hours["What-if, t CO₂e"] == Decimal(snapshot["hourly"]["total"]["draft_market_mg"]) / UNIT
+    pue = book.rows("Indicators")[0]
+    assert pue["Value"] == Decimal(snapshot["indicators"]["by_site"][0]["results"][0]["value_ppm"]) / 10**6
+    assert book.rows("UnitsOfWork")[0]["Measured at"] == "node 70.0 %, accelerator 30.0 %"
+    assert book.rows("ScopeThreeMemo")[1]["Emissions, t CO₂e"] is None
+    assert book.rows("Receipts")[0]["Receipt, SHA-256"] == "1" * 64
+
+
+def test_a_document_of_the_first_format_has_its_workbook(snapshot: dict[str, Any], digest: str) -> None:
+    book = Book(workbook(first_format(snapshot), digest))
+    assert book.sheets == SHEETS
+    assert len(book.rows("Sites")) == len(snapshot["by_site"]) + 1
+    assert "Criteria" not in book.tables
+    assert "None in this quarter." in book.grids["Uncertainty"].values()
 
 
 def test_absent_is_an_empty_cell_and_days_are_days(book: Book) -> None:

@@ -41,7 +41,7 @@ def adoptions(snapshot: Mapping[str, Any], parts: Parts) -> None:
     def days(one: Mapping[str, Any]) -> str:
         start = f"from {short_date(one['from'])}" if one["from"] else ""
         until = f"until {short_date(one['until'])}" if one["until"] else ""
-        return " ".join(filter(None, (start, until))) or "all days"
+        return " ".join(filter(None, (start, until))) or "all\u00a0days"
 
     series: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for one in snapshot["method"]["adoptions"]:
@@ -50,7 +50,10 @@ def adoptions(snapshot: Mapping[str, Any], parts: Parts) -> None:
     parts.table(
         "adoptions",
         "Editions of factors adopted for the quarter",
-        [Column(head, is_text=True) for head in ("Kind", "Publisher and title", "Editions", "In use", "Adopted by")],
+        [
+            Column(head, is_text=True)
+            for head in ("Kind", "Publisher and title", "Editions", "In\u00a0use", "Adopted\u00a0by")
+        ],
         [
             Row(
                 [

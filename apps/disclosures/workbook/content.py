@@ -10,6 +10,7 @@ from apps.disclosures.report.document import last_day
 from apps.disclosures.report.electricity import FACILITY, IT
 from apps.disclosures.report.emissions import METHODS
 from apps.disclosures.report.workload import KIND, TIERS
+from apps.disclosures.workbook import accounting
 from apps.disclosures.workbook.columns import (
     FACILITY_COLUMN,
     IT_COLUMN,
@@ -61,10 +62,15 @@ def workbook(snapshot: Snapshot, digest: str) -> bytes:
         sites(snapshot),
         factors(snapshot),
         Sheet("Location-based", by_method(snapshot, "location")),
-        Sheet("Market-based", [*markets(snapshot), *by_method(snapshot, "market")]),
+        Sheet("Market-based", [*markets(snapshot), accounting.criteria(snapshot), *by_method(snapshot, "market")]),
+        accounting.hourly(snapshot),
         workload(snapshot),
         memo(snapshot),
         quality(snapshot),
+        accounting.uncertainty(snapshot),
+        accounting.meters(snapshot),
+        accounting.indicators(snapshot),
+        accounting.rules(snapshot),
     ]
     return write(
         sheets,
@@ -98,6 +104,8 @@ def about(snapshot: Snapshot, digest: str) -> Sheet:
         "Evidence, SHA-256": digest,
         "Criteria": "GHG Protocol Scope 2 Guidance (2015), location-based and market-based side by side",
         "Ruleset": method["ruleset"]["id"],
+        "Source of the ruleset": method["ruleset"]["source"],
+        "Energy boundary": method["energy_boundary"],
         "Calculation engine": method["engine_version"],
         "Claim period": "calendar year" if yearly else "quarter",
         "Vintage window, months": organisation["vintage_window_months"],
@@ -316,6 +324,7 @@ def workload(snapshot: Snapshot) -> Sheet:
                 snapshot["by_week_kind"],
                 total,
             ),
+            *accounting.work_tables(snapshot),
         ],
     )
 
@@ -341,6 +350,7 @@ def memo(snapshot: Snapshot) -> Sheet:
                 unassigned["total"],
                 ["Without a site there is no grid, no PUE and no emissions; they follow once the source is assigned."],
             ),
+            *accounting.memo_tables(snapshot),
         ],
     )
 
