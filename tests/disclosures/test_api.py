@@ -38,6 +38,22 @@ def test_periods_with_their_figures(get: Callable[..., Any], quarter: Quarter) -
         assert rows[present]["location_kg"] is None  # absent, not zero
 
 
+def test_every_receipt_in_the_evidence_is_the_one_that_its_call_gives(
+    get: Callable[..., Any], requested: Disclosure, fast_pdf: None
+) -> None:
+    services.render(requested.pk)
+    evidence = get(f"disclosures/{requested.public_id}/evidence.json").json()
+    receipts = {one["of"]: one for one in evidence["receipts"]}
+    assert receipts.keys() == {"quarter", "by_site", "by_team", "by_model", "scope_3", "year_to_date"}
+    for one in receipts.values():
+        head = get(one["path"].removeprefix("/api/v1/")).json()["head"]
+        assert head["digest"] == one["sha256"]
+        if one["of"] == "quarter":
+            total = evidence["totals"]["quarter"]["figures"]
+            assert head["figures"][0]["location_mg"] == total["location_mg"]
+            assert head["figures"][0]["market_mg"] == total["market_mg"]
+
+
 def test_a_document_from_queue_to_download(get: Callable[..., Any], requested: Disclosure, fast_pdf: None) -> None:
     waiting = get(f"disclosures/{requested.public_id}").json()
     assert (waiting["state"], waiting["pdf"], waiting["pdf_sha256"]) == ("queued", None, "")

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
+from apps.accounting.methodology.queries import methodology
+from apps.accounting.models import LedgerState
 from apps.accounting.queries import LedgerQuery, ledger_total
+from apps.accounting.services import settle
 from apps.audit.models import AuditEvent
 from apps.audit.services import canonical_json, verify_chain
 from apps.core.windows import Quarter
 from apps.disclosures import services, tasks
+from apps.disclosures import snapshot as snapshots
 from apps.disclosures.models import Disclosure, ReportingPeriod
+from apps.disclosures.verification_accounting import accounting_differences
 from apps.organisations.models import Organisation, Person
-from apps.sites.models import ControlClass, Site
+from apps.sites.models import ControlClass, Site, SiteMeasurement
 from apps.telemetry.models import DirtyHour
 from tests.disclosures.conftest import QUARTER
 
@@ -116,6 +121,66 @@ def test_a_document_holds_the_ledgers_figures_and_its_digests(requested: Disclos
     assert event.action == "disclosure.made"
     assert event.after == {"snapshot_sha256": made.snapshot_digest, "pdf_sha256": made.pdf_digest}
     assert verify_chain(made.organisation_id) == []
+
+
+def test_a_document_says_how_its_figures_came_about(requested: Disclosure, fast_pdf: None) -> None:
+    organisation = requested.organisation
+    organisation.difference_policy = "by_energy"
+    organisation.uncertainty_ppm = {"pue_stated": {"ppm": 10_000, "basis": "calibrated meters"}}
+    organisation.save()
+    settle(organisation.pk)
+    meter = SiteMeasurement.unscoped.create(
+        organisation=organisation, site=Site.objects.of(organisation).get(code="fra1"), quantity="facility_energy",
+        start=date(2026, 7, 1), end=date(2026, 8, 1), amount=20 * 10**9, evidence="invoice", reference="invoice 7",
+    )  # fmt: skip
+    services.render(requested.pk)
+    made = reloaded(requested).snapshot
+    assert made is not None
+    assert made["format"] == "esgportal-disclosure-2"
+    assert made["method"]["ruleset"]["id"] == "ghgp-scope2-2015"
+    policies = {one["name"]: one for one in made["method"]["policies"]}
+    assert policies["difference"]["value"] == "by_energy"
+    assert policies["difference"]["words"].startswith("Shared by the energy")
+    assert {one["dataset"] for one in made["method"]["adoptions"]} >= {"example-location-de", "example-residual-de"}
+    total = made["totals"]["quarter"]["figures"]
+    interval = made["uncertainty"]["total"]["location"]
+    assert interval["low"] < interval["value"] == total["location_mg"] < interval["high"]
+    pue = next(one for one in made["uncertainty"]["table"] if one["name"] == "pue_stated")
+    assert (pue["ppm"], pue["own"], pue["basis"]) == (10_000, True, "calibrated meters")
+    july = next(row for row in made["reconciliation"] if (row["site"], row["month"]) == ("fra1", "2026-07"))
+    assert july["metered_milliwatt_hours"] == meter.amount
+    assert july["telemetry_milliwatt_hours"] + july["difference_milliwatt_hours"] == meter.amount
+    hours = made["hourly"]["total"]
+    assert hours["load_milliwatt_hours"] == total["facility_energy_milliwatt_hours"]
+    assert hours["reported_market_mg"] == total["market_mg"]
+    assert {row["part"] for row in made["scope_3_memo"]["rows"]} >= {"cloud", "upstream", "losses"}
+    frankfurt = next(each for each in made["indicators"]["by_site"] if each["site"] == "fra1")
+    assert (
+        next(one for one in frankfurt["results"] if one["key"] == "pue")["numerator"] == meter.amount * 4 // 31
+    )  # the days with telemetry
+    atlas = next(row for row in made["intensities"] if row["model"] == "atlas-7b")
+    assert next(one for one in atlas["units"] if one["unit"] == "tokens")["boundary"]
+    assert made["methodology"]["digest"] == methodology().digest
+    assert list(accounting_differences(made)) == []
+
+
+def test_hours_settled_while_a_quarter_is_read_have_it_read_again(
+    requested: Disclosure, fast_pdf: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = snapshots._collect
+    times: list[int] = []
+
+    def disturbed(disclosure: Disclosure) -> dict[str, Any]:
+        found = read(disclosure)
+        if not times:
+            LedgerState.objects.filter(pk=disclosure.organisation_id).update(last_settled_at=timezone.now())
+        times.append(1)
+        return found
+
+    monkeypatch.setattr(snapshots, "_collect", disturbed)
+    services.render(requested.pk)
+    assert len(times) == 2
+    assert reloaded(requested).state == State.READY
 
 
 def test_a_snapshot_holds_no_floating_point_number(requested: Disclosure, fast_pdf: None) -> None:
