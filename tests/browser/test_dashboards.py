@@ -119,7 +119,7 @@ def test_everything_but_the_charts_works_without_a_script(
     )
     page = plain.new_page()
     page.goto(home)
-    assert page.locator("[data-chart] table").count() == 2
+    assert page.locator("[data-chart] table").count() == 3
     for table in page.locator("[data-chart] table").all():
         expect(table).to_be_visible()
     expect(page.locator(".chart").first).to_be_hidden()
