@@ -10,14 +10,13 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from typing import Any
 
 from apps.audit.services import canonical_json
 from apps.core.units import emissions_mg, facility_energy_milliwatt_hours
 from apps.disclosures.formats import in_present_format
 from apps.disclosures.pdf import EVIDENCE
-from apps.disclosures.report.document import TEMPLATE
+from apps.disclosures.report.document import renderer
 from apps.disclosures.report.parts import ADDITIVE
 from apps.disclosures.verification_accounting import accounting_differences
 
@@ -126,7 +125,7 @@ def _market(snapshot: Json) -> Iterator[str]:
 
 
 def _bytes(snapshot: Json, digest: str, pdf: bytes, render: Callable[[Json, str], bytes]) -> Iterator[str]:
-    here = {"weasyprint": version("weasyprint"), "template": TEMPLATE}
+    here = renderer()
     made = snapshot["method"]["renderer"]
     if made != here:
         yield f"rendered with {made}, here is {here}: the bytes cannot be compared"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 from django.db.models import F, Q
@@ -16,7 +15,7 @@ from apps.accounting.models import FactorAdoption
 from apps.accounting.rates import GWP_SET
 from apps.core.windows import Window
 from apps.disclosures.frozen.plain import Json, day_text, time_text
-from apps.disclosures.report.document import TEMPLATE
+from apps.disclosures.report.document import renderer
 from apps.factors import queries as factors
 from apps.organisations.models import Organisation
 
@@ -37,7 +36,7 @@ def method(organisation: Organisation, window: Window, gwp_sets: Iterable[str]) 
         "gwp_sets": _gwp_sets({GWP_SET, *gwp_sets}),
         "policies": policies(organisation),
         "adoptions": adoptions(organisation, window),
-        "renderer": {"weasyprint": version("weasyprint"), "template": TEMPLATE},
+        "renderer": renderer(),
     }
 
 

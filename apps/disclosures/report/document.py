@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib.metadata import version
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -18,6 +19,8 @@ from apps.disclosures.report.parts import Parts
 
 # Goes up whenever the same snapshot would no longer give the same bytes.
 TEMPLATE = "2"
+# Packages whose version the bytes depend on.
+RENDERERS = {"weasyprint": "weasyprint", "markdown": "markdown-it-py"}
 ORDINAL = ("First", "Second", "Third", "Fourth")
 FACILITY = electricity.FACILITY
 
@@ -51,6 +54,11 @@ SECTIONS = (
     Section("C", "glossary", "Glossary", follows=True),
     Section("D", "methodology", "Methodology"),
 )
+
+
+def renderer() -> dict[str, str]:
+    """What a document is rendered with here: the same versions give the same bytes."""
+    return {**{name: version(package) for name, package in RENDERERS.items()}, "template": TEMPLATE}
 
 
 def last_day(end: str) -> date:
