@@ -12,7 +12,7 @@ from bench.harness import note
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
-DEVICES = 200
+DEVICES = int(os.environ.get("BENCH_DEVICES", "200"))
 TEAMS = 40
 MODELS = 60
 
