@@ -68,7 +68,7 @@ def work(request: PageRequest) -> HttpResponse:
         "api_call": f'curl -H "Authorization: Bearer $ESGPORTAL_KEY" \\\n  "{address}?from={first}&to={end}'
         f'&group_by={group_by}{scope}"',
     }
-    return render(request, "accounting/work/page.html", context)
+    return render(request, "accounting/units_of_work/page.html", context)
 
 
 def lifetime_of(text: str) -> tuple[Decimal, str]:
