@@ -16,6 +16,7 @@ API = ["telemetry", "organisations", "sites", "workloads", "factors", "procureme
 urlpatterns = [
     path("", include("apps.dashboards.root_urls")),
     path("o/<slug:organisation_slug>/", include([path("", include(f"apps.{room}.urls")) for room in PAGES])),
+    path("api/", include("apps.telemetry.door_urls")),
     path("api/v1/", include([path("", include(f"apps.{room}.api_urls")) for room in API])),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),

@@ -10,7 +10,21 @@ from django.utils import timezone
 from apps.core.tenancy import OrganisationOwned
 from apps.organisations.models import ApiKey, Organisation, Team
 from apps.sites.models import Site
+from apps.telemetry.attribution.models import AttributionRule as AttributionRule
+from apps.telemetry.codecarbon.models import Experiment as Experiment
+from apps.telemetry.codecarbon.models import Run as Run
+from apps.telemetry.meters.models import DeclaredEmissions as DeclaredEmissions
+from apps.telemetry.meters.models import Meter as Meter
+from apps.telemetry.meters.models import MeterFinding as MeterFinding
+from apps.telemetry.meters.models import MeterKind as MeterKind
+from apps.telemetry.meters.models import MeterReading as MeterReading
+from apps.telemetry.meters.models import Quantity as Quantity
+from apps.telemetry.meters.models import Series as Series
+from apps.telemetry.meters.models import StartPolicy as StartPolicy
+from apps.telemetry.uploads.models import Upload as Upload
 from apps.workloads.models import AIModel, HardwareProfile, Kind, Study, Workload
+
+DERIVED = 0  # ``receipt_id`` of a reading that was derived from meter readings: each of those has its own receipt
 
 
 class Boundary(models.IntegerChoices):
@@ -43,6 +57,17 @@ class Source(OrganisationOwned):
     )
     precedence = models.SmallIntegerField(
         default=100, help_text="of the sources of one device the lowest number is counted, the others set aside"
+    )
+    within = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="the device that contains this one (a host its GPUs): only what exceeds this is counted of it",
+    )
+    door = models.CharField(max_length=20, blank=True, help_text="protocol that named the source first")
+    duplicates = models.BigIntegerField(default=0, help_text="readings that came again")
+    conflicts = models.BigIntegerField(default=0, help_text="readings that came again with another value: rejected")
+    reporting_interval_s = models.IntegerField(
+        null=True, blank=True, help_text="how often it should report [s]; silent for five times as long, it is flagged"
     )
     first_reading_at = models.DateTimeField(null=True)
     last_reading_at = models.DateTimeField(null=True, help_text="end of the latest interval received, to five minutes")
@@ -115,6 +140,9 @@ class Receipt(OrganisationOwned):
     duplicates = models.IntegerField()
     rejected = models.IntegerField()
     replaced = models.IntegerField(default=0)
+    ignored = models.IntegerField(default=0, help_text="recognised as no energy and no work, and left alone")
+    is_pending = models.BooleanField(default=False, help_text="a file that waits for a worker")
+    replay_of = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="replays")
     errors = models.JSONField(default=list)
     body_digest = models.CharField(max_length=64)
     idempotency_key = models.CharField(max_length=255, null=True)
@@ -136,6 +164,17 @@ class Receipt(OrganisationOwned):
             )
         ]
         indexes = [models.Index(fields=["organisation", "-received_at"], name="receipt_recent")]
+
+
+class KeptBody(models.Model):
+    """The body of a request of which something was refused, kept for a while so that it can be mended and replayed."""
+
+    receipt = models.OneToOneField(Receipt, primary_key=True, on_delete=models.CASCADE, related_name="kept_body")
+    content_type = models.CharField(max_length=120)
+    content_encoding = models.CharField(max_length=40, blank=True)
+    query = models.CharField(max_length=500, blank=True)
+    body = models.BinaryField()
+    kept_until = models.DateTimeField()
 
 
 class GapDecision(OrganisationOwned):
