@@ -54,7 +54,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("ingest-log", "Ingest log"),
         ],
     ),
-    ("Connect", [("connect", "Connect"), ("api-docs", "API docs")]),
+    ("Connect", [("connect", "Connect"), ("recipes", "Recipes"), ("api-docs", "API docs")]),
     (
         "Settings",
         [

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards import calculations, connect, views
+from apps.dashboards import calculations, connect, recipes, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("calculations/download/", calculations.download, name="calculation-file"),
     path("calculations/line/", calculations.line, name="calculation-line"),
     path("connect/", connect.connect, name="connect"),
+    path("connect/recipes/", recipes.recipe, name="recipes"),
+    path("connect/recipes/<slug:name>/", recipes.recipe, name="recipe"),
     path("connect/<int:key_id>/", connect.connect_key, name="connect-key"),
     path("connect/<int:key_id>/status/", connect.connect_status, name="connect-status"),
 ]

@@ -253,6 +253,7 @@ NOT_OBJECTS: dict[tuple[str, str], Callable[[Estate], Any]] = {
     ("factor-dataset", "slug"): lambda estate: estate.factor.dataset.slug,
     ("factor-dataset", "edition"): lambda estate: estate.factor.dataset.edition,
     ("methodology-page", "name"): lambda estate: "market-based",
+    ("recipe", "name"): lambda estate: "vllm",
     ("disclosure-create", "label"): lambda estate: estate.disclosure.period.label,
     ("reconciliation-month", "month"): lambda estate: "2026-01",
     ("reconciliation-book", "month"): lambda estate: "2026-01",

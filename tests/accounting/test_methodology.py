@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from apps.accounting.engine.version import ENGINE_VERSION
-from apps.accounting.methodology.queries import FOLDER, Text, as_html, methodology
+from apps.accounting.methodology.queries import FOLDER, methodology
+from apps.core.texts import Text, as_html
 
 
 def test_every_page_of_the_folder_is_in_it_with_a_digest_over_all() -> None:

@@ -10,9 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.accounting.engine.version import ENGINE_VERSION
-from apps.core.texts import CONTENTS as CONTENTS
 from apps.core.texts import Text, read_texts
-from apps.core.texts import as_html as as_html
 
 FOLDER = Path(settings.BASE_DIR) / "docs" / "methodology"
 

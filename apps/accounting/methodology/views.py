@@ -9,13 +9,14 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_GET
 
 from apps.accounting.methodology import queries
+from apps.core.texts import CONTENTS, as_html
 from apps.organisations.pages import PageRequest, requires
 from apps.organisations.roles import Capability
 
 
 @requires(Capability.READ)
 @require_GET
-def methodology(request: PageRequest, name: str = queries.CONTENTS) -> HttpResponse:
+def methodology(request: PageRequest, name: str = CONTENTS) -> HttpResponse:
     whole = queries.methodology()
     text = whole.text(name)
     if text is None:
@@ -28,6 +29,6 @@ def methodology(request: PageRequest, name: str = queries.CONTENTS) -> HttpRespo
         "whole": whole,
         "text": text,
         # The renderer escapes what the text holds; the text is the portal's own.
-        "body": mark_safe(queries.as_html(text, link=link)),  # noqa: S308
+        "body": mark_safe(as_html(text, link=link)),  # noqa: S308
     }
     return render(request, "accounting/methodology/page.html", context)

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.accounting.engine.market import CRITERIA, FAILED, PASSED
-from apps.accounting.methodology.queries import Text, as_html
+from apps.core.texts import Text, as_html
 from apps.disclosures.report.numbers import short_date, typographic
 from apps.disclosures.report.parts import Column, Parts, Row
 
