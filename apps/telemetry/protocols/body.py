@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Collection
 from typing import IO
 
 from django.http import HttpRequest
@@ -45,17 +46,24 @@ def _read(stream: HttpRequest | IO[bytes], limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def unpack(body: bytes, encoding: str, limit: int) -> bytes:
+def unpack(body: bytes, encoding: str, limit: int, understood: Collection[str] = ("gzip",)) -> bytes:
     """The body without its ``Content-Encoding``.
 
     Raises :class:`TooLargeError` when it unpacks to more than ``limit`` bytes, :class:`UnreadableError` when it is
-    damaged or cut off, :class:`UnsupportedError` for another encoding than gzip.
+    damaged or cut off, :class:`UnsupportedError` for an encoding that is not ``understood``.
     """
-    encoding = encoding.strip().lower()
-    if encoding in ("", "identity"):
+    name = encoding.strip().lower()
+    name = _OTHER_NAMES.get(name, name)
+    if name in ("", "identity"):
         return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise UnsupportedError(f"Content-Encoding {encoding!r} is not understood; send gzip or none.")
+    if name not in understood:
+        raise UnsupportedError(
+            f"Content-Encoding {encoding.strip()!r} is not understood; send {', '.join(understood)} or none."
+        )
+    return _UNPACK[name](body, limit)
+
+
+def _gzip(body: bytes, limit: int) -> bytes:
     pieces: list[bytes] = []
     room = limit + 1
     view, at = memoryview(body), 0
@@ -67,6 +75,25 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
         if at == len(view):
             return b"".join(pieces)
     raise UnreadableError(f"The gzip body has more than {MOST_MEMBERS:,} members. Compress it in one go.")
+
+
+def _deflate(body: bytes, limit: int) -> bytes:
+    """Deflate as HTTP defines it, in a zlib wrapper (RFC 9110, 8.4.1.2), or bare, as many clients send it."""
+    for wrapping in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        stream = zlib.decompressobj(wrapping)
+        try:
+            unpacked = stream.decompress(body, limit + 1)
+        except zlib.error:
+            continue
+        if len(unpacked) > limit:
+            raise TooLargeError(_too_large(limit))
+        if stream.eof and not stream.unused_data:
+            return unpacked
+    raise UnreadableError("The body is not deflate as Content-Encoding says, or is cut off.")
+
+
+_OTHER_NAMES = {"x-gzip": "gzip", "x-deflate": "deflate"}
+_UNPACK: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gzip, "deflate": _deflate}
 
 
 def _unpack_member(view: memoryview, at: int, pieces: list[bytes], room: int) -> tuple[int, int]:
