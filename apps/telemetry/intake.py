@@ -292,6 +292,8 @@ def _new_receipt(
         "received_at": connection.ops.adapt_datetimefield_value(timezone.now()),
         "body_digest": context.body_digest,
         "idempotency_key": None if context.dry_run else context.idempotency_key,
+        "ignored": 0,
+        "is_pending": False,
         **result,
     }
     with connection.cursor() as cursor:
