@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards import calculations, connect, recipes, views
+from apps.dashboards import calculations, connect, recipes, source_pages, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -17,6 +17,10 @@ urlpatterns = [
     path("calculations/", calculations.calculations, name="calculations"),
     path("calculations/download/", calculations.download, name="calculation-file"),
     path("calculations/line/", calculations.line, name="calculation-line"),
+    path("sources/health/", source_pages.health, name="source-health"),
+    path("sources/<int:source_id>/", source_pages.source, name="source"),
+    path("sources/<int:source_id>/interval/", source_pages.set_interval, name="source-interval"),
+    path("sources/meters/<int:meter_id>/", source_pages.change_meter, name="meter-change"),
     path("connect/", connect.connect, name="connect"),
     path("connect/recipes/", recipes.recipe, name="recipes"),
     path("connect/recipes/<slug:name>/", recipes.recipe, name="recipe"),
