@@ -258,12 +258,12 @@ def _result(outcome: _Outcome, answer: Answer) -> dict[str, Any]:
     }
 
 
-def note_refusal(context: IntakeContext, *, protocol: str, status: int, got: str, expected: str) -> None:
+def note_refusal(context: IntakeContext, *, protocol: str, status: int, got: str, expected: str) -> uuid.UUID:
     """Leave a receipt of a request that was refused as a whole, so that the pages can say what became of it.
 
-    Its idempotency key stays free: the mended request may use it.
+    Its idempotency key stays free: the mended request may use it. Returns the receipt's public id.
     """
-    Receipt.unscoped.create(
+    receipt = Receipt.unscoped.create(
         organisation_id=context.organisation_id,
         public_id=uuid.uuid4(),
         api_key_id=context.key_id,
@@ -275,6 +275,7 @@ def note_refusal(context: IntakeContext, *, protocol: str, status: int, got: str
         errors=[RowError(0, "", got, expected).as_dict()],
         answer_status=status,
     )
+    return receipt.public_id
 
 
 def _new_receipt(
