@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import time
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
-from django.http import Http404, HttpResponse
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -36,6 +39,7 @@ from apps.telemetry import intake, queries
 from apps.telemetry.protocols import samples
 from apps.telemetry.protocols.body import read_body, unpack
 from apps.telemetry.protocols.errors import TooLargeError, UnreadableError, UnsupportedError
+from apps.telemetry.replay import services as replay
 from apps.telemetry.schema import (
     EXAMPLES,
     INGEST_PARAMETERS,
@@ -51,6 +55,10 @@ MEDIA_TYPES = {
     "application/ndjson": samples.NDJSON,
     "text/csv": samples.CSV,
 }
+
+NO_ERRORS = b'"errors":[]'
+
+logger = logging.getLogger(__name__)
 
 
 def media_type_of(header: str) -> str:
@@ -132,6 +140,7 @@ class SamplesView(APIView):
             replace=replace,
             dry_run=dry_run,
         )
+        media_type, packed = "", b""
         try:
             media_type = media_type_of(http.META.get("CONTENT_TYPE", ""))
             packed = read_body(http, limit)
@@ -146,14 +155,18 @@ class SamplesView(APIView):
                     now_ms=int(time.time() * 1000),
                     max_rows=settings.INGEST_MAX_SAMPLES,
                 )
-                del packed
                 answer = intake.store(batch, context)
+                if not dry_run and NO_ERRORS not in answer.body:
+                    keep_rejected(msgspec.json.decode(answer.body)["receipt"], packed, media_type, encoding, http)
+                del packed
         except (UnreadableError, TooLargeError, UnsupportedError) as fault:
             problem = refusal(fault)
             if not dry_run:
-                intake.note_refusal(
+                refused = intake.note_refusal(
                     context, protocol="samples", status=problem.status_code, got=problem.title, expected=problem.text
                 )
+                if isinstance(fault, UnreadableError) and media_type:
+                    keep_rejected(refused, packed, media_type, encoding, http)
             raise problem from None
         except intake.OtherBodyError:
             raise Problem(
@@ -173,6 +186,20 @@ class SamplesView(APIView):
             return super().perform_content_negotiation(request, force)
         renderer = self.get_renderers()[0]
         return renderer, renderer.media_type
+
+
+def keep_rejected(receipt: str | UUID, body: bytes, media_type: str, encoding: str, request: HttpRequest) -> None:
+    """Keep what was rejected for mending. The request is answered already: that this fails must not change it."""
+    try:
+        replay.keep(
+            receipt=UUID(str(receipt)),
+            body=body,
+            media_type=media_type,
+            encoding=encoding,
+            query=request.META.get("QUERY_STRING", ""),
+        )
+    except DatabaseError:
+        logger.exception("the rejected rows of receipt %s were not kept for mending", receipt)
 
 
 def idempotency_key_of(header: str | None) -> str | None:

@@ -98,7 +98,8 @@ def receipts(organisation: Organisation) -> QuerySet[Receipt]:
 
 
 def receipt(organisation: Organisation | int, public_id: UUID) -> Receipt | None:
-    return Receipt.objects.of(organisation).select_related("api_key").filter(public_id=public_id).first()
+    rows = Receipt.objects.of(organisation).select_related("api_key__team", "replay_of")
+    return rows.filter(public_id=public_id).first()
 
 
 def sources(organisation: Organisation, search: str = "", *, without_site: bool = False) -> QuerySet[Source]:

@@ -19,6 +19,7 @@ from apps.organisations.models import Team
 from apps.sites.models import Site
 from apps.telemetry import names
 from apps.telemetry.models import NamingVersion, Receipt, Source, TeamName
+from apps.telemetry.replay import services as replay
 
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=7)
 MOST_PRECEDENCE = 9_999
@@ -114,7 +115,11 @@ def map_team_name(*, team_name: TeamName, team: Team | None, actor: str) -> Team
 
 
 def expire() -> int:
-    """Forget idempotency keys older than :data:`IDEMPOTENCY_KEYS_KEPT`; receipts stay. How many were forgotten."""
+    """Forget idempotency keys older than :data:`IDEMPOTENCY_KEYS_KEPT` and bodies kept for mending; receipts stay.
+
+    Returns how many keys were forgotten.
+    """
+    replay.forget_old()
     oldest = timezone.now() - IDEMPOTENCY_KEYS_KEPT
     expired = Receipt.unscoped.filter(idempotency_key__isnull=False, received_at__lt=oldest)
     return expired.update(idempotency_key=None)

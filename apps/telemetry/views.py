@@ -13,8 +13,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.organisations.pages import PageRequest, actor_of, first_error, requires
-from apps.organisations.roles import Capability
+from apps.organisations.roles import Capability, may
 from apps.telemetry import queries, services
+from apps.telemetry.replay import services as replay
 
 RECEIPTS_PER_PAGE = 50
 SOURCES_PER_PAGE = 100
@@ -34,7 +35,8 @@ def receipt(request: PageRequest, receipt_id: UUID) -> HttpResponse:
     found = queries.receipt(request.organisation, receipt_id)
     if found is None:
         raise Http404("No such receipt.")
-    return render(request, "telemetry/receipt.html", {"receipt": found})
+    to_mend = replay.to_mend(found) if may(request.membership.role, Capability.CONNECT) else None
+    return render(request, "telemetry/receipt.html", {"receipt": found, "to_mend": to_mend and to_mend[0]})
 
 
 @requires(Capability.READ)
