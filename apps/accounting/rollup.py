@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from sqlite3 import sqlite_version_info
 
+import numpy as np
 from django.db import connection, transaction
 
-from apps.accounting import locks
+from apps.accounting import accounts, locks
 from apps.accounting.overlap.services import LONGEST_READING_MS, LOOK, write_set_aside
 from apps.accounting.sql import divided_by_ppm, part_up_to, quota, quota_rest, scaled_product
-from apps.core.windows import HOUR_MS, from_epoch_day, month_number
+from apps.core.windows import DAY_MS, HOUR_MS, from_epoch_day, month_number
+from apps.telemetry import bulk
+from apps.telemetry.meters.derive import write_derived
 from apps.telemetry.models import Boundary
 
 HOURS_PER_DAY = 24
@@ -173,17 +176,24 @@ WHERE organisation_id = %(organisation)s AND hour >= %(first_hour)s AND hour < %
 GROUP BY account_id
 """  # noqa: S608
 
+# Whether anything is derived from meters, before the rest of the first question: see ``overlap.services.LOOK``.
+_METERS = "EXISTS (SELECT 1 FROM telemetry_meter WHERE organisation_id = %(organisation)s)"
 _DELETE_HOURS = "DELETE FROM accounting_ledgerhour WHERE organisation_id = %s AND hour >= %s AND hour < %s"
 _DELETE_DAY = "DELETE FROM accounting_ledgerday WHERE organisation_id = %s AND day = %s"
 
 
-@transaction.atomic
 def rebuild_day(organisation_id: int, day: int) -> int | None:
     """Rebuild the dirty hours of a day (counted from the epoch) and the day's totals, in one transaction.
 
     Returns the number of hours that were dirty, or None if another worker has the day. Raises ``IntegrityError`` if a
     reading's attribution has no posting yet; nothing is changed then.
     """
+    bulk.writer().prepare(np.array([day * DAY_MS]))  # for what is derived from meters
+    return _rebuild_day(organisation_id, day)
+
+
+@transaction.atomic
+def _rebuild_day(organisation_id: int, day: int) -> int | None:
     if not locks.try_lock(organisation_id, day):
         return None
     marks = locks.take_marks(organisation_id, day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
@@ -226,8 +236,10 @@ def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
     with connection.cursor() as cursor:
         # PostgreSQL takes a third of all readings to cross an hour. Only by asking for a column that is not in the
         # primary key, and for all rows, does the partial index look cheaper to it than reading that key.
-        cursor.execute(f"SELECT (SELECT COUNT(attribution_id) {spanning}), {LOOK}", parameters)
-        crossings, has_devices, has_rows = cursor.fetchone()
+        cursor.execute(f"SELECT (SELECT COUNT(attribution_id) {spanning}), {_METERS}, {LOOK}", parameters)
+        crossings, has_meters, has_devices, has_rows = cursor.fetchone()
+        if has_meters:
+            _derive(organisation_id, first_hour, end_hour)
         if write_set_aside(organisation_id, first_hour, end_hour, has_devices=has_devices, has_rows=has_rows):
             pieces["aside"] = _ASIDE
         if crossings:
@@ -236,3 +248,11 @@ def _write_hours(organisation_id: int, first_hour: int, end_hour: int) -> None:
             pieces |= {"crossing": crossing, "pieces": _PIECES, "within": f"AND {_WITHIN}"}
         cursor.execute(_DELETE_HOURS, [organisation_id, first_hour, end_hour])
         cursor.execute(_INSERT_HOURS.format(**pieces), parameters)
+
+
+def _derive(organisation_id: int, first_hour: int, end_hour: int) -> None:
+    """Derive the hours from meters. Whoever makes attributions of several at the same time waits for the first one."""
+    if write_derived(
+        organisation_id, first_hour, end_hour, before_new=lambda: locks.lock(organisation_id, locks.INPUTS)
+    ):
+        accounts.post_new(organisation_id)
