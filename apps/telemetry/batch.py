@@ -50,6 +50,18 @@ class Naming(NamedTuple):
     shares: tuple[ShareNaming, ...] | None = None
 
 
+class Place(NamedTuple):
+    """Where a source stands among those that measure the same thing. Used when the source is first seen only.
+
+    ``device``: identity of the physical thing (GPU UUID, ``host/zone``); empty: the source alone measures it.
+    ``precedence``: of the sources of one device the lowest is counted. ``within``: the device that contains this one.
+    """
+
+    device: str = ""
+    precedence: int = 100
+    within: str = ""
+
+
 def shown(value: Any) -> Any:
     """A value as an error repeats it: JSON, shortened."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -97,6 +109,7 @@ class SampleBatch:
     milli_epochs: Int64Array | None = None
     external_ids: list[str | None] | None = None
     tags: list[dict[str, Any] | None] | None = None
+    places: dict[str, Place] | None = None  # of sources, by name; with it a name that another door uses is not shared
     errors: list[RowError] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -133,5 +146,6 @@ class SampleBatch:
             milli_epochs=part(self.milli_epochs),
             external_ids=listed(self.external_ids),
             tags=listed(self.tags),
+            places=self.places,
             errors=self.errors,
         )

@@ -7,7 +7,7 @@ for receipt, readings and dirty hours.
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,15 +18,13 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.core.windows import HOUR_MS
-from apps.telemetry import bulk, names
-from apps.telemetry.batch import ABSENT, Int64Array, RowError, SampleBatch
+from apps.telemetry import bulk, heard, names, receipts
+from apps.telemetry.batch import ABSENT, Int64Array, Naming, RowError, SampleBatch
 from apps.telemetry.bulk import Key, ReadingRows, Stored
 from apps.telemetry.models import Reading, ReadingNote, Receipt, SupersededReading
+from apps.telemetry.receipts import MOST_ERRORS, Result
 from apps.telemetry.rules import iso
 from apps.telemetry.wake import wake_worker
-
-MOST_ERRORS = 1_000  # named in an answer and kept with the receipt; the rest are counted
-TOUCH_EVERY_MS = 300_000  # a source's last reading is written when it has moved by more than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,7 @@ class IntakeContext:
     idempotency_key: str | None = None
     replace: bool = False
     dry_run: bool = False
+    receipt_id: int | None = None  # of a request that takes several batches: its receipt, made before, adds them up
 
     @property
     def defaults(self) -> names.Defaults:
@@ -66,23 +65,23 @@ class _Outcome:
     duplicates: int = 0
     replaced: int = 0
     errors: list[RowError] = field(default_factory=list)
+    repeats: heard.Repeats = field(default_factory=heard.Repeats)
 
     @property
     def rejected(self) -> int:
         return len({error.index for error in self.errors})
 
     def answer(self, receipt: uuid.UUID | None) -> Answer:
-        errors = sorted(self.errors, key=lambda error: error.index)
         content: dict[str, Any] = {
             "receipt": None if receipt is None else str(receipt),
             "accepted": self.accepted,
             "duplicates": self.duplicates,
             "rejected": self.rejected,
-            "errors": [error.as_dict() for error in errors[:MOST_ERRORS]],
+            "errors": receipts.named(self.errors),
         }
-        if len(errors) > MOST_ERRORS:
-            content["errors_not_shown"] = len(errors) - MOST_ERRORS
-        if self.accepted or self.duplicates or not errors:
+        if len(self.errors) > MOST_ERRORS:
+            content["errors_not_shown"] = len(self.errors) - MOST_ERRORS
+        if self.accepted or self.duplicates or not self.errors:
             return Answer(200, msgspec.json.encode(content))
         for error in content["errors"]:
             error["pointer"] = "/" + "/".join([str(error["index"]), *error["field"].replace("[", ".").split(".")])
@@ -93,6 +92,17 @@ class _Outcome:
             "detail": "Nothing was stored. Each error names its row (from 0), the field and what is expected.",
         }
         return Answer(422, msgspec.json.encode(problem | content))
+
+    def result(self, answer: Answer) -> Result:
+        return Result(
+            accepted=self.accepted,
+            duplicates=self.duplicates,
+            rejected=self.rejected,
+            replaced=self.replaced,
+            errors=self.errors,
+            answer=answer.body.decode(),
+            answer_status=answer.status,
+        )
 
 
 def remembered(context: IntakeContext) -> Answer | None:
@@ -147,7 +157,9 @@ def store(batch: SampleBatch, context: IntakeContext) -> Answer:
 
 
 def _attempt(batch: SampleBatch, context: IntakeContext, writer: bulk.Writer) -> Answer:
-    resolution = names.resolve(context.defaults, batch.namings)
+    if batch.places is not None:
+        batch = _under_own_names(batch, context.organisation_id)
+    resolution = names.resolve(context.defaults, batch.namings, batch.protocol, batch.places)
     outcome = _Outcome(errors=list(batch.errors))
     batch = _without_faulty_namings(batch, resolution, outcome)
     try:
@@ -160,6 +172,18 @@ def _attempt(batch: SampleBatch, context: IntakeContext, writer: bulk.Writer) ->
     except _DryRunOverError as over:
         return over.answer
     return answer
+
+
+def _under_own_names(batch: SampleBatch, organisation_id: int) -> SampleBatch:
+    """The batch with a suffix to source names that another door uses, as two doors may know one host by one name."""
+    namings = [Naming._make(naming) for naming in batch.namings]
+    taken = names.taken_by_others(organisation_id, batch.protocol, {naming.source for naming in namings})
+    if not taken:
+        return batch
+    own = {name: names.suffixed(name, batch.protocol) for name in taken}
+    places = {own.get(name, name): place for name, place in (batch.places or {}).items()}
+    renamed = [naming._replace(source=own.get(naming.source, naming.source)) for naming in namings]
+    return dataclasses.replace(batch, namings=renamed, places=places)
 
 
 def _without_faulty_namings(batch: SampleBatch, resolution: names.Resolution, outcome: _Outcome) -> SampleBatch:
@@ -183,8 +207,10 @@ def _write(
     batch, ids = _sorted_and_distinct(batch, ids, outcome)
     outcome.accepted = len(batch)
     public_id = None if context.dry_run else uuid.uuid4()
+    if context.receipt_id is not None:
+        public_id = receipts.public_id_of(context)
     answer = outcome.answer(public_id)
-    receipt_id = _new_receipt(context, batch.protocol, public_id, outcome, answer)
+    receipt_id = context.receipt_id or receipts.create(context, batch.protocol, public_id, outcome.result(answer))
     rows = ReadingRows(
         context.organisation_id,
         receipt_id,
@@ -195,15 +221,22 @@ def _write(
         batch.energy_microwatt_hours,
         *batch.work,
     )
-    if len(batch) and writer.insert(rows) < len(batch):
-        stored = writer.stored_by_others(rows)
-        batch, rows = _settle_known_rows(batch, rows, stored, context, outcome)
+    if len(batch) and context.receipt_id is not None:
+        # Rows of an earlier batch carry the same receipt, so they are told apart before the insert.
+        batch, rows = _settle_known_rows(batch, rows, writer.stored(rows), context, outcome)
+    if len(batch) and writer.insert(rows) < len(batch) - outcome.replaced:
+        batch, rows = _settle_known_rows(batch, rows, writer.stored_by_others(rows), context, outcome)
         answer = outcome.answer(public_id)
-        Receipt.objects.of(context.organisation_id).filter(pk=receipt_id).update(**_result(outcome, answer))
+        if context.receipt_id is None:
+            receipts.correct(context, receipt_id, outcome.result(answer))
+    if context.receipt_id is not None:
+        answer = outcome.answer(public_id)
+        receipts.add(context, outcome.result(answer))
+    outcome.repeats.write(context.organisation_id, np.unique(rows.source_id).tolist())
     if len(batch):
         _store_notes(batch, rows)
         writer.mark_dirty(context.organisation_id, touched_hours(rows.start_ms, rows.end_ms))
-        _touch_sources(rows, resolution, writer)
+        heard.touch(rows.source_id, rows.start_ms, rows.end_ms, resolution.cache.ranges, writer.touch_sources)
     return answer
 
 
@@ -230,6 +263,8 @@ def _sorted_and_distinct(batch: SampleBatch, ids: Int64Array, outcome: _Outcome)
     first = np.maximum.accumulate(np.where(repeats, 0, np.arange(len(batch))))
     same_energy = batch.energy_microwatt_hours == batch.energy_microwatt_hours[first]
     outcome.duplicates += int((repeats & same_energy).sum())
+    outcome.repeats.duplicates.update(source[repeats & same_energy].tolist())
+    outcome.repeats.conflicts.update(source[repeats & ~same_energy].tolist())
     for i in np.flatnonzero(repeats & ~same_energy).tolist():
         kept = int(first[i])
         outcome.errors.append(
@@ -242,20 +277,6 @@ def _sorted_and_distinct(batch: SampleBatch, ids: Int64Array, outcome: _Outcome)
             )
         )
     return batch.take(~repeats), ids[~repeats]
-
-
-def _result(outcome: _Outcome, answer: Answer) -> dict[str, Any]:
-    """The columns of a receipt that say what became of the batch."""
-    errors = sorted(outcome.errors, key=lambda error: error.index)[:MOST_ERRORS]
-    return {
-        "accepted": outcome.accepted,
-        "duplicates": outcome.duplicates,
-        "rejected": outcome.rejected,
-        "replaced": outcome.replaced,
-        "errors": [error.as_dict() for error in errors],
-        "answer": answer.body.decode(),
-        "answer_status": answer.status,
-    }
 
 
 def note_refusal(context: IntakeContext, *, protocol: str, status: int, got: str, expected: str) -> uuid.UUID:
@@ -276,34 +297,6 @@ def note_refusal(context: IntakeContext, *, protocol: str, status: int, got: str
         answer_status=status,
     )
     return receipt.public_id
-
-
-def _new_receipt(
-    context: IntakeContext, protocol: str, public_id: uuid.UUID | None, outcome: _Outcome, answer: Answer
-) -> int:
-    """Write the receipt; its primary key. By hand, because the ORM would take as long as 200 readings do."""
-    public_id = public_id or uuid.uuid4()
-    result = _result(outcome, answer)
-    result["errors"] = json.dumps(result["errors"])
-    values = {
-        "organisation_id": context.organisation_id,
-        "public_id": public_id if connection.features.has_native_uuid_field else public_id.hex,
-        "api_key_id": context.key_id,
-        "protocol": protocol,
-        "received_at": connection.ops.adapt_datetimefield_value(timezone.now()),
-        "body_digest": context.body_digest,
-        "idempotency_key": None if context.dry_run else context.idempotency_key,
-        "ignored": 0,
-        "is_pending": False,
-        **result,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO telemetry_receipt ({', '.join(values)}) VALUES ({', '.join(['%s'] * len(values))})"  # noqa: S608
-            " RETURNING id",
-            list(values.values()),
-        )
-        return int(cursor.fetchone()[0])
 
 
 def _keys(rows: ReadingRows) -> list[Key]:
@@ -334,7 +327,9 @@ def _settle_known_rows(
         changed[i] = False
         if there[1] == energy:
             outcome.duplicates += 1
+            outcome.repeats.duplicates[key[1]] += 1
             continue
+        outcome.repeats.conflicts[key[1]] += 1
         outcome.errors.append(
             RowError(
                 int(batch.index[i]),
@@ -346,7 +341,7 @@ def _settle_known_rows(
         )
     if replaced:
         _replace(rows, replaced, work)
-    outcome.replaced = len(replaced)
+    outcome.replaced += len(replaced)
     outcome.accepted = int(changed.sum())
     kept = batch.take(changed)
     return kept, ReadingRows(
@@ -403,26 +398,6 @@ def touched_hours(start_ms: Int64Array, end_ms: Int64Array) -> Int64Array:
     np.add.at(edges, first - least, 1)
     np.add.at(edges, last - least + 1, -1)
     return np.flatnonzero(np.cumsum(edges)) + least
-
-
-def _touch_sources(rows: ReadingRows, resolution: names.Resolution, writer: bulk.Writer) -> None:
-    """Keep each source's first and last reading, to five minutes."""
-    order = np.argsort(rows.source_id, kind="stable")
-    ids, first_at = np.unique(rows.source_id[order], return_index=True)
-    first = np.minimum.reduceat(rows.start_ms[order], first_at)
-    last = np.maximum.reduceat(rows.end_ms[order], first_at)
-    known = resolution.cache.ranges
-    unknown = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
-    before = np.array([known.get(source, unknown) for source in ids.tolist()], dtype=np.int64)
-    with np.errstate(over="ignore"):
-        moved = (first < before[:, 0]) | (last > before[:, 1] + TOUCH_EVERY_MS)
-    if not moved.any():
-        return
-    ids, first, last, before = ids[moved], first[moved], last[moved], before[moved]
-    writer.touch_sources(ids, first, last)
-    ranges = zip(np.minimum(first, before[:, 0]).tolist(), np.maximum(last, before[:, 1]).tolist(), strict=True)
-    fresh = dict(zip(ids.tolist(), ranges, strict=True))
-    transaction.on_commit(lambda: known.update(fresh))
 
 
 def _store_notes(batch: SampleBatch, rows: ReadingRows) -> None:

@@ -13,21 +13,21 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
-from django.db.models import Model
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Model, Q
 from django.db.models.signals import post_migrate
 from django.utils.text import slugify
 
 from apps.core.units import PPM, largest_remainder
 from apps.organisations.models import Team
 from apps.sites.models import Site
-from apps.telemetry.batch import Int64Array, Naming, shown
+from apps.telemetry.batch import Int64Array, Naming, Place, shown
 from apps.telemetry.models import (
     Attribution,
     AttributionShare,
@@ -41,6 +41,8 @@ from apps.workloads.models import AIModel, HardwareProfile, Kind, Study, Workloa
 
 CHECK_EVERY_S = 2.0
 MOST_CACHED = 200_000  # combinations an organisation may hold in one process, about 100 MB; beyond, it starts anew
+SOURCE_NAME = 200  # characters of a source's name
+SERIES_WEIGHT = 5  # a series of a meter with its labels takes as much memory as so many combinations
 MOST_HINTS = 100  # misspelt hardware profiles of one request for which similar ones are looked for
 _CHUNK = 500  # names a query
 
@@ -57,21 +59,34 @@ class Defaults:
     team_slug: str | None = None
     site_code: str = ""
 
+    @property
+    def of_key(self) -> tuple[str | None, str]:
+        """What tells one key's cached ids from another's."""
+        return self.team_slug, self.site_code
+
 
 @dataclass(slots=True)
-class _Cache:
+class Cache:
+    """What one process remembers of an organisation's names. Only what is committed gets in."""
+
     version: int
     checked_at: float
     # By what the key says for those who do not say it themselves, then by everything said.
     ids: dict[tuple[str | None, str], dict[tuple[Any, ...], Ids]] = field(default_factory=lambda: defaultdict(dict))
     ranges: dict[int, tuple[int, int]] = field(default_factory=dict)  # source: first and last reading [ms]
+    # Of meters, likewise by the key: what identifies a series to its ids (series, meter, source, kind).
+    series: dict[tuple[str | None, str], dict[tuple[Any, ...], tuple[int, int, int, int]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    series_ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
+    meter_hours: dict[int, int] = field(default_factory=dict)  # meter: a reading early in its latest hour [ms]
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.ids.values()))
+        return sum(map(len, self.ids.values())) + SERIES_WEIGHT * sum(map(len, self.series.values()))
 
 
-_caches: dict[tuple[str, int], _Cache] = {}
+_caches: dict[tuple[str, int], Cache] = {}
 
 
 def forget(**_: Any) -> None:
@@ -82,14 +97,14 @@ def forget(**_: Any) -> None:
 post_migrate.connect(forget, dispatch_uid="telemetry.names.forget")
 
 
-def cache_of(organisation_id: int) -> _Cache:
+def cache_of(organisation_id: int) -> Cache:
     key = (str(connection.settings_dict["NAME"]), organisation_id)
     cache = _caches.get(key)
     now = time.monotonic()
     if cache is None or now - cache.checked_at > CHECK_EVERY_S or cache.size > MOST_CACHED:
         version = NamingVersion.objects.filter(organisation=organisation_id).values_list("version", flat=True).first()
         if cache is None or cache.version != (version or 0) or cache.size > MOST_CACHED:
-            cache = _caches[key] = _Cache(version=version or 0, checked_at=now)
+            cache = _caches[key] = Cache(version=version or 0, checked_at=now)
         cache.checked_at = now
     return cache
 
@@ -104,9 +119,11 @@ class Resolution:
 
     defaults: Defaults
     namings: Sequence[tuple[Any, ...]]
-    cache: _Cache
+    cache: Cache
     ids: list[Ids | None]
     faults: dict[int, list[Fault]]
+    door: str
+    places: Mapping[str, Place]
     sites: dict[str, int] = field(default_factory=dict)
 
     def create_missing(self, naming_codes: Int64Array) -> None:
@@ -117,22 +134,31 @@ class Resolution:
         if not missing:
             return
         namings = [self.namings[i] for i in missing]
-        fresh = _intern(self.defaults, [Naming._make(naming) for naming in namings], self.sites)
+        words = [Naming._make(naming) for naming in namings]
+        fresh = intern(self.defaults, words, self.sites, door=self.door, places=self.places)
+        if metered_sources(self.defaults.organisation_id, {naming.source for naming in words}):
+            raise IntegrityError("a meter took the name of a source meanwhile")
         for i, ids in zip(missing, fresh, strict=True):
             self.ids[i] = ids
-        known = self.cache.ids[_said_by_key(self.defaults)]
+        known = self.cache.ids[self.defaults.of_key]
         transaction.on_commit(lambda: known.update(zip(namings, fresh, strict=True)))
 
 
-def _said_by_key(defaults: Defaults) -> tuple[str | None, str]:
-    return defaults.team_slug, defaults.site_code
+def resolve(
+    defaults: Defaults,
+    namings: Sequence[tuple[Any, ...]],
+    door: str = "samples",
+    places: Mapping[str, Place] | None = None,
+) -> Resolution:
+    """Look the namings up and check those not seen before. Reads only.
 
-
-def resolve(defaults: Defaults, namings: Sequence[tuple[Any, ...]]) -> Resolution:
-    """Look the namings up and check those not seen before. Reads only."""
+    ``door`` and ``places`` (by the source's name) are noted of sources that are new.
+    """
     cache = cache_of(defaults.organisation_id)
-    ids = list(map(cache.ids[_said_by_key(defaults)].get, namings))
-    resolution = Resolution(defaults=defaults, namings=namings, cache=cache, ids=ids, faults={})
+    ids = list(map(cache.ids[defaults.of_key].get, namings))
+    resolution = Resolution(
+        defaults=defaults, namings=namings, cache=cache, ids=ids, faults={}, door=door, places=places or {}
+    )
     if None in ids:
         _check(resolution, [i for i, found in enumerate(ids) if found is None])
     return resolution
@@ -145,10 +171,42 @@ def _check(resolution: Resolution, unknown: list[int]) -> None:
     profiles = list(HardwareProfile.objects.order_by("code").values_list("code", flat=True))
     is_own_team = _own_team_test(defaults)
     expected = _Expected(resolution.sites, profiles)
+    metered = metered_sources(defaults.organisation_id, {naming.source for naming in namings})
     for i, naming in zip(unknown, namings, strict=True):
         faults = _faults_of(naming, defaults, expected, is_own_team)
+        if naming.source in metered:
+            taken = f"another name: {shown(naming.source)} is read from its meter"
+            faults.append(("source", shown(naming.source), taken))
         if faults:
             resolution.faults[i] = faults
+
+
+def metered_sources(organisation_id: int, names: set[str]) -> set[str]:
+    """Of these names those of sources whose energy is derived from a meter. Nobody may send intervals of them too."""
+    found: set[str] = set()
+    for chunk in in_chunks(names):
+        read = Source.objects.of(organisation_id).filter(name__in=chunk, meters__isnull=False)
+        found.update(read.values_list("name", flat=True))
+    return found
+
+
+def taken_by_others(organisation_id: int, door: str, names: set[str]) -> set[str]:
+    """Of these names those of sources that another door named, or that are read from a meter."""
+    found: set[str] = set()
+    for chunk in in_chunks(names):
+        sources = Source.objects.of(organisation_id).filter(name__in=chunk)
+        others = sources.filter(~Q(door=door) | Q(meters__isnull=False))
+        found.update(others.values_list("name", flat=True))
+    return found
+
+
+def suffixed(name: str, suffix: str) -> str:
+    """A source's name with what tells it from another of the same name, as short as a name has to be."""
+    text = f"{name} ({suffix})"
+    if len(text) <= SOURCE_NAME:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{text[: SOURCE_NAME - 10]}… {digest}"
 
 
 class _Expected:
@@ -198,17 +256,17 @@ def _own_team_test(defaults: Defaults) -> Callable[[str | None], bool]:
     return lambda spelling: spelling is None or spelling in spellings or spelling.strip().casefold() in folded
 
 
-def _chunks(values: Iterable[str]) -> Iterable[list[str]]:
+def in_chunks(values: Iterable[str]) -> Iterable[list[str]]:
     ordered = sorted(values)  # every transaction takes its rows in the same order, so that none waits in a circle
     return (ordered[i : i + _CHUNK] for i in range(0, len(ordered), _CHUNK))
 
 
-def _ids_by_name(
+def ids_by_name(
     model: type[Any], organisation_id: int, names: set[str], make: Callable[[list[str]], list[Any]]
 ) -> dict[str, int]:
     """The ids of names, creating what is missing. Another transaction that creates the same is waited for."""
     found: dict[str, int] = {}
-    for chunk in _chunks(names):
+    for chunk in in_chunks(names):
         rows = model.objects.of(organisation_id).filter(name__in=chunk)
         found.update(rows.values_list("name", "pk"))
         missing = [name for name in chunk if name not in found]
@@ -230,9 +288,9 @@ def _models(organisation_id: int, names: set[str]) -> dict[str, int]:
             rows.append(AIModel(organisation_id=organisation_id, name=name, slug=slug))
         return rows
 
-    found = _ids_by_name(AIModel, organisation_id, names, with_slugs)
+    found = ids_by_name(AIModel, organisation_id, names, with_slugs)
     if len(found) < len(names):  # another transaction took the slug for another name meanwhile: now it is seen as taken
-        found = _ids_by_name(AIModel, organisation_id, names, with_slugs)
+        found = ids_by_name(AIModel, organisation_id, names, with_slugs)
     return found
 
 
@@ -246,37 +304,55 @@ def _team_names(organisation_id: int, names: set[str]) -> dict[str, int]:
             for name in missing
         ]
 
-    return _ids_by_name(TeamName, organisation_id, names, mapped)
+    return ids_by_name(TeamName, organisation_id, names, mapped)
 
 
 def _simply(model: type[Model], organisation_id: int, names: set[str]) -> dict[str, int]:
-    return _ids_by_name(
+    return ids_by_name(
         model, organisation_id, names, lambda missing: [model(organisation_id=organisation_id, name=n) for n in missing]
     )
 
 
-def _sources(defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int]) -> dict[str, tuple[int, int | None]]:
+def _sources(
+    defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int], door: str, places: Mapping[str, Place]
+) -> dict[str, tuple[int, int | None]]:
     """Source ids with the site each is assigned to; a new source belongs where its first reading says."""
     first_site: dict[str, int | None] = {}
     for naming in namings:
         site = sites.get(naming.site or defaults.site_code)
         if first_site.get(naming.source) is None:
             first_site[naming.source] = site
-    ids = _ids_by_name(
+    ids = ids_by_name(
         Source,
         defaults.organisation_id,
         set(first_site),
         lambda missing: [
-            Source(organisation_id=defaults.organisation_id, name=name, site_id=first_site[name]) for name in missing
+            new_source(defaults.organisation_id, name, first_site[name], door, places.get(name)) for name in missing
         ],
     )
     site_of: dict[int, int | None] = {}
-    for chunk in _chunks(first_site):
+    for chunk in in_chunks(first_site):
         site_of.update(Source.objects.of(defaults.organisation_id).filter(name__in=chunk).values_list("pk", "site_id"))
     return {name: (pk, site_of[pk]) for name, pk in ids.items()}
 
 
-def _intern(defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int]) -> list[Ids]:
+def new_source(organisation_id: int, name: str, site_id: int | None, door: str, place: Place | None) -> Source:
+    """A source that is not stored yet, standing where its door says."""
+    source = Source(organisation_id=organisation_id, name=name, site_id=site_id, door=door[:20])
+    if place is not None:
+        source.device, source.precedence, source.within = place
+    return source
+
+
+def intern(
+    defaults: Defaults,
+    namings: Sequence[Naming],
+    sites: dict[str, int],
+    *,
+    door: str,
+    places: Mapping[str, Place] | None = None,
+) -> list[Ids]:
+    """The ids of namings that are free of faults, creating what is missing. Inside a transaction."""
     organisation_id = defaults.organisation_id
 
     def words(*members: str) -> set[str]:
@@ -295,7 +371,7 @@ def _intern(defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int]
     model_ids = _models(organisation_id, words("model"))
     workload_ids = _simply(Workload, organisation_id, words("workload"))
     study_ids = _simply(Study, organisation_id, words("study"))
-    sources = _sources(defaults, namings, sites)
+    sources = _sources(defaults, namings, sites, door, places or {})
     rows: list[Attribution] = []
     shares_by_digest: dict[str, list[AttributionShare]] = {}
     for naming in namings:
@@ -317,10 +393,10 @@ def _intern(defaults: Defaults, namings: Sequence[Naming], sites: dict[str, int]
             has_shares=naming.shares is not None,
         )
         shares = _shares(naming, team, team_ids, model_ids, workload_ids)
-        row.digest = _digest(row, shares)
+        row.digest = digest_of(row, shares)
         rows.append(row)
         shares_by_digest[row.digest] = shares
-    ids = _attributions(organisation_id, {row.digest: row for row in rows}, shares_by_digest)
+    ids = attributions(organisation_id, {row.digest: row for row in rows}, shares_by_digest)
     return [(ids[row.digest], row.source_id) for row in rows]
 
 
@@ -359,7 +435,7 @@ def _shares(
     return shares
 
 
-def _digest(row: Attribution, shares: list[AttributionShare]) -> str:
+def digest_of(row: Attribution, shares: list[AttributionShare]) -> str:
     said = [
         row.source_id,
         row.site_id,
@@ -377,11 +453,11 @@ def _digest(row: Attribution, shares: list[AttributionShare]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def _attributions(
+def attributions(
     organisation_id: int, rows: dict[str, Attribution], shares: dict[str, list[AttributionShare]]
 ) -> dict[str, int]:
     found: dict[str, int] = {}
-    for chunk in _chunks(rows):
+    for chunk in in_chunks(rows):
         known = Attribution.objects.of(organisation_id).filter(digest__in=chunk)
         found.update(known.values_list("digest", "pk"))
         missing = [digest for digest in chunk if digest not in found]

@@ -1,18 +1,18 @@
 """Bulk writes of readings and what goes with them, at the full speed of either database.
 
 The same functions stand in one module per backend; :func:`writer` gives the one that fits the connection. Each must
-run inside a transaction, except ``prepare``, which must run before it.
+run inside a transaction, except ``prepare`` and ``prepare_meters``, which must run before it.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.db import connection
 
-from apps.telemetry.batch import Int64Array
+from apps.telemetry.batch import Float64Array, Int64Array
 
 WORK_COLUMNS = ("tokens", "requests", "samples", "milli_epochs")
 
@@ -48,6 +48,31 @@ Key = tuple[int, int, int]
 Stored = dict[Key, tuple[int | None, ...]]
 
 
+@dataclass(slots=True)
+class MeterRows:
+    """Meter readings ready to store, sorted by key (``at_ms``, ``series_id``). ``value`` NaN is stored as null."""
+
+    organisation_id: int
+    receipt_id: int
+    at_ms: Int64Array
+    series_id: Int64Array
+    value: Float64Array
+    start_ms: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.at_ms)
+
+
+StoredValues = dict[tuple[int, int], float | None]  # (at ms, series id) -> value
+
+
+class Neighbours(NamedTuple):
+    """Of some meters, in their order, the nearest readings outside what is being stored [ms]; 0: there is none."""
+
+    before_ms: Int64Array
+    after_ms: Int64Array
+
+
 class Writer(Protocol):
     def prepare(self, start_ms: Int64Array) -> None:
         """Make sure that readings beginning at these times have a place to be stored. Outside a transaction."""
@@ -61,11 +86,35 @@ class Writer(Protocol):
     def stored_by_others(self, rows: ReadingRows) -> Stored:
         """Of these rows' keys, those that another receipt holds, with what is stored. Locks them until commit."""
 
+    def stored(self, rows: ReadingRows) -> Stored:
+        """Of these rows' keys, those that any receipt holds, with what is stored. Locks them until commit."""
+
+    def prepare_meters(self, at_ms: Int64Array) -> None:
+        """Make sure that meter readings at these times have a place to be stored. Outside a transaction."""
+
+    def take_meters(self, organisation_id: int, *, alone: bool) -> None:
+        """Keep other intakes of the organisation's meter readings out until commit: all, or those that are alone."""
+
+    def newest_meter_reading(self, organisation_id: int, since_ms: int) -> int | None:
+        """Time of the organisation's newest meter reading from a time on [ms]."""
+
+    def neighbours(self, meters: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int) -> Neighbours:
+        """The nearest readings of each meter, of whatever series, before ``first_ms`` and after ``last_ms``."""
+
+    def insert_meters(self, rows: MeterRows) -> int:
+        """Store the meter readings whose key is free; the number stored."""
+
+    def stored_values(self, rows: MeterRows, *, of_others: bool) -> StoredValues:
+        """Of these rows' keys, those that a receipt (another one, if ``of_others``) holds, with their values."""
+
     def mark_dirty(self, organisation_id: int, hours: Int64Array) -> None:
         """One mark for each hour (since the epoch)."""
 
     def touch_sources(self, ids: Int64Array, first_ms: Int64Array, last_ms: Int64Array) -> None:
         """Widen the first and last reading of sources, given in the order of their ids."""
+
+    def touch_series(self, ids: Int64Array, first_ms: Int64Array, last_ms: Int64Array) -> None:
+        """Widen the first and last reading of series, given in the order of their ids."""
 
 
 def writer() -> Writer:

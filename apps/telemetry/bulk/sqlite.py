@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.telemetry.batch import ABSENT, Int64Array
 from apps.telemetry.bulk import ReadingRows, Stored
+from apps.telemetry.bulk.sqlite_meters import SqliteMeterWriter
 
 
 def _texts(milliseconds: Int64Array) -> list[str]:
@@ -22,7 +23,7 @@ def _texts(milliseconds: Int64Array) -> list[str]:
     return [text.replace("T", " ") for text in texts]
 
 
-class SqliteWriter:
+class SqliteWriter(SqliteMeterWriter):
     def prepare(self, start_ms: Int64Array) -> None:
         """One table holds every month."""
 
@@ -65,10 +66,16 @@ class SqliteWriter:
             return int(connection.connection.executemany(sql, zip(*columns, strict=True)).rowcount)
 
     def stored_by_others(self, rows: ReadingRows) -> Stored:
+        return self._stored(rows, " AND receipt_id <> ?", (rows.receipt_id,))
+
+    def stored(self, rows: ReadingRows) -> Stored:
+        return self._stored(rows, "", ())
+
+    def _stored(self, rows: ReadingRows, condition: str, parameters: tuple[int, ...]) -> Stored:
         sql = (
-            "SELECT attribution_id, energy_microwatt_hours, tokens, requests, samples, milli_epochs"
+            "SELECT attribution_id, energy_microwatt_hours, tokens, requests, samples, milli_epochs"  # noqa: S608
             " FROM telemetry_reading WHERE organisation_id = ? AND start_ms = ? AND source_id = ? AND end_ms = ?"
-            " AND receipt_id <> ?"
+            + condition
         )
         stored: Stored = {}
         connection.ensure_connection()
@@ -76,7 +83,7 @@ class SqliteWriter:
             cursor = connection.connection.cursor()
             keys = zip(rows.start_ms.tolist(), rows.source_id.tolist(), rows.end_ms.tolist(), strict=True)
             for key in keys:
-                found = cursor.execute(sql, (rows.organisation_id, *key, rows.receipt_id)).fetchone()
+                found = cursor.execute(sql, (rows.organisation_id, *key, *parameters)).fetchone()
                 if found:
                     stored[key] = tuple(found)
         return stored
@@ -91,11 +98,18 @@ class SqliteWriter:
             )
 
     def touch_sources(self, ids: Int64Array, first_ms: Int64Array, last_ms: Int64Array) -> None:
-        first, last = _texts(first_ms), _texts(last_ms)
-        connection.ensure_connection()
-        with connection.wrap_database_errors:
-            connection.connection.executemany(
-                "UPDATE telemetry_source SET first_reading_at = min(coalesce(first_reading_at, ?), ?),"
-                " last_reading_at = max(coalesce(last_reading_at, ?), ?) WHERE id = ?",
-                zip(first, first, last, last, ids.tolist(), strict=True),
-            )
+        _touch("telemetry_source", "first_reading_at", "last_reading_at", (ids, first_ms, last_ms))
+
+    def touch_series(self, ids: Int64Array, first_ms: Int64Array, last_ms: Int64Array) -> None:
+        _touch("telemetry_series", "first_at", "last_at", (ids, first_ms, last_ms))
+
+
+def _touch(table: str, first: str, last: str, columns: tuple[Int64Array, Int64Array, Int64Array]) -> None:
+    ids, firsts, lasts = columns[0].tolist(), _texts(columns[1]), _texts(columns[2])
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        connection.connection.executemany(
+            f"UPDATE {table} SET {first} = min(coalesce({first}, ?), ?),"  # noqa: S608
+            f" {last} = max(coalesce({last}, ?), ?) WHERE id = ?",
+            zip(firsts, firsts, lasts, lasts, ids, strict=True),
+        )

@@ -6,26 +6,15 @@ ids, of energy between readings, or of whose energy it is beyond what the labels
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from apps.telemetry.batch import Float64Array, Int64Array, Naming, RowError
+from apps.telemetry.batch import BoolArray, Float64Array, Int64Array, Naming, RowError
+from apps.telemetry.batch import Place as Place
 from apps.telemetry.meters.models import MeterKind, Quantity, StartPolicy
 
 GPU_CAP_W = 3_000  # more than any accelerator sold draws; of a first value, what one interval at this power could use
 HOST_CAP_W = 30_000  # a rack-scale node with all its accelerators
-
-
-class Place(NamedTuple):
-    """Where a source stands among those that measure the same thing. Used when the source is first seen only.
-
-    ``device``: identity of the physical thing (GPU UUID, ``host/zone``); empty: the source alone measures it.
-    ``precedence``: of the sources of one device the lowest is counted. ``within``: the device that contains this one.
-    """
-
-    device: str = ""
-    precedence: int = 100
-    within: str = ""
 
 
 # Precedences of the doors (Source.precedence): energy counter before power gauge, device exporter before job tracker.
@@ -90,3 +79,14 @@ class MeterBatch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def take(self, rows: Int64Array | BoolArray) -> MeterBatch:
+        """The same batch with the given readings only (indices or a mask); series, errors and counts stay."""
+        return replace(
+            self,
+            index=self.index[rows],
+            series_codes=self.series_codes[rows],
+            at_ms=self.at_ms[rows],
+            value=self.value[rows],
+            start_ms=self.start_ms[rows],
+        )
