@@ -11,7 +11,7 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.sites.models import ControlClass, Site
 
-pytest_plugins = ["tests.processes", "tests.browsing"]
+pytest_plugins = ["tests.processes", "tests.browsing", "tests.once"]
 
 
 @pytest.fixture(autouse=True)
