@@ -221,14 +221,16 @@ class _Said:
         """Of values that go on from none: since when they are spread [ms], and whether the device can have used them.
 
         A window that is stated and long enough for the energy is taken as it is. One of microseconds is widened
-        backwards by the meter's interval, but not over the reading before [3].
+        backwards by the meter's interval, but not over the meter's reading before, whatever series told that [3].
         """
+        meter_before = _earlier(self.readings.meter, self.readings.at_ms)
+        before_ms = np.where(meter_before >= 0, self.readings.at_ms[meter_before], 0)
         at, start = self.readings.at_ms, self.readings.start_ms
         interval, cap = self.of(self.meters.interval_ms), self.of(self.meters.power_cap_w)
         window = np.where(self.stated, at - start, 0)
         fits = self.is_work | _usable(self.amount, cap, np.maximum(window, interval))
         as_stated = (window >= _SHORTEST_MS) & (self.is_work | _usable(self.amount, cap, window))
-        widened = np.maximum(at - interval, self.before_ms)
+        widened = np.maximum(at - interval, before_ms)
         since = np.where(as_stated, start, np.where(self.stated, np.minimum(widened, start), widened))
         return np.maximum(since, at - LONGEST_MS), fits & (window <= LONGEST_MS)
 
@@ -281,7 +283,7 @@ def _counters(readings: Readings, meters: Meters) -> tuple[Increments, Findings]
     held = (begun & ~fits & (policy == AUTOMATIC)) | (fresh & ~first & said.stated & (policy == AUTOMATIC))
     counted = (goes_on & (~begun | fits)) | first
     value = np.where(goes_on & ~begun, with_rest, amount)
-    since = np.where(goes_on, at[before], first_from)
+    since = np.where(goes_on, at[before], np.maximum(first_from, said.before_ms))
     # Another process that counts the same device at the same time says it once more, from the end of the first on.
     late = counted & (since < taken_until)
     value[late] = _up_to(value[late], np.maximum(at - taken_until, 0)[late], (at - since)[late])

@@ -94,9 +94,8 @@ def _make_room(moment_ms: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", [name])
         if cursor.fetchone()[0] is None:
-            cursor.execute(
-                f"CREATE TABLE {name} PARTITION OF telemetry_meterreading FOR VALUES FROM ({bounds[0]}) TO ({bounds[1]})"
-            )
+            values = f"FOR VALUES FROM ({bounds[0]}) TO ({bounds[1]})"
+            cursor.execute(f"CREATE TABLE {name} PARTITION OF telemetry_meterreading {values}")
 
 
 def gpu(
