@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from apps.audit.services import canonical_json
 from apps.core.windows import Quarter
@@ -17,6 +18,7 @@ from apps.organisations.models import Organisation, Person, Role
 from apps.workloads.models import Kind
 from tests.dashboards.example import Job, build
 from tests.disclosures.example import example_snapshot
+from tests.sharing import taken_back
 
 QUARTER = Quarter(2026, 3)
 JULY = {"first": date(2026, 7, 1), "last": date(2026, 7, 4)}
@@ -29,10 +31,24 @@ JOBS = (
 )
 
 
+@pytest.fixture(scope="module")
+def settled(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Organisation]:
+    """An organisation with 2026-Q3 settled and four days of readings, made once for the tests of a file."""
+    with taken_back(django_db_blocker):
+        organisation = Organisation.objects.create(slug="acme", name="Acme AI")
+        build(organisation, JOBS)
+        yield organisation
+
+
+@pytest.fixture
+def organisation(settled: Organisation, db: None) -> Organisation:
+    """The same, for one test."""
+    return Organisation.objects.get(pk=settled.pk)
+
+
 @pytest.fixture
 def quarter(organisation: Organisation) -> Quarter:
-    """2026-Q3 of ``organisation``, settled, with four days of readings."""
-    build(organisation, JOBS)
+    """The quarter of ``organisation`` that has readings."""
     return QUARTER
 
 

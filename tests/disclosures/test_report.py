@@ -26,8 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def pages(pdf: bytes) -> list[str]:
-    return [page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages]
+def reader(pdf: bytes) -> PdfReader:
+    return PdfReader(io.BytesIO(pdf))
+
+
+@pytest.fixture(scope="session")
+def pages(reader: PdfReader) -> list[str]:
+    return [page.extract_text() for page in reader.pages]
 
 
 def test_every_page_says_whose_it_is_and_that_nobody_has_assured_it(pages: list[str]) -> None:
@@ -51,8 +56,7 @@ def test_both_methods_stand_in_the_headline_at_the_same_size(
         assert value in headline
 
 
-def test_the_contents_page_gives_the_page_on_which_each_section_begins(pdf: bytes, pages: list[str]) -> None:
-    reader = PdfReader(io.BytesIO(pdf))
+def test_the_contents_page_gives_the_page_on_which_each_section_begins(reader: PdfReader, pages: list[str]) -> None:
     contents = next(page for page in pages if "\nContents\n" in page)
     begins = {
         str(mark.title): (reader.get_destination_page_number(mark) or 0) + 1
@@ -95,16 +99,15 @@ def test_simulated_and_published_data_are_marked(snapshot: dict[str, Any], diges
 
 
 def test_the_evidence_is_inside_and_its_digest_on_the_cover(
-    snapshot: dict[str, Any], digest: str, pdf: bytes, pages: list[str]
+    snapshot: dict[str, Any], digest: str, reader: PdfReader, pages: list[str]
 ) -> None:
-    attached = PdfReader(io.BytesIO(pdf)).attachments[EVIDENCE][0]
+    attached = reader.attachments[EVIDENCE][0]
     assert hashlib.sha256(attached).hexdigest() == digest
     assert json.loads(attached) == snapshot
     assert digest in pages[0].replace("\n", "")
 
 
-def test_it_is_a_tagged_archive_document_with_its_own_fonts(pdf: bytes) -> None:
-    reader = PdfReader(io.BytesIO(pdf))
+def test_it_is_a_tagged_archive_document_with_its_own_fonts(reader: PdfReader) -> None:
     root = reader.trailer["/Root"]
     assert root["/MarkInfo"]["/Marked"]
     assert root["/Lang"] == "en-GB"
@@ -120,8 +123,7 @@ def test_it_is_a_tagged_archive_document_with_its_own_fonts(pdf: bytes) -> None:
     assert all(name.startswith("Source-Sans") for name in fonts), fonts
 
 
-def test_every_chart_has_a_text_alternative(pdf: bytes) -> None:
-    reader = PdfReader(io.BytesIO(pdf))
+def test_every_chart_has_a_text_alternative(reader: PdfReader) -> None:
     figures = []
     for number in range(1, int(reader.trailer["/Size"])):
         one = reader.get_object(number)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import transaction
 from pypdf import PdfWriter
 
 from apps.audit.services import canonical_json
@@ -20,6 +21,8 @@ from apps.disclosures.models import Disclosure
 from apps.disclosures.pdf import EVIDENCE
 from apps.disclosures.verification import differences
 from apps.disclosures.verification_accounting import accounting_differences
+from apps.organisations.models import Organisation, Person
+from tests.disclosures.conftest import QUARTER
 from tests.disclosures.example import first_format
 
 Json = dict[str, Any]
@@ -37,13 +40,25 @@ def bound(snapshot: Json, digest: str = "") -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture
-def frozen(requested: Disclosure, fast_pdf: None) -> Json:
+@pytest.fixture(scope="module")
+def frozen_once(settled: Organisation) -> Json:
     """The snapshot of a settled quarter."""
-    services.render(requested.pk)
-    snapshot = Disclosure.unscoped.get(pk=requested.pk).snapshot
+    with pytest.MonkeyPatch.context() as patch, transaction.atomic():
+        officer = Person.objects.create_user("officer@example.org", "a long enough password")
+        patch.setattr(services, "wake", lambda pk: None)
+        patch.setattr(services, "pdf_of", lambda snapshot, digest, progress=None: b"%PDF-1.7")
+        asked = services.request_disclosure(organisation=settled, quarter=QUARTER, person=officer)
+        services.render(asked.pk)
+        snapshot = Disclosure.unscoped.get(pk=asked.pk).snapshot
+        transaction.set_rollback(True)
     assert snapshot is not None
     return snapshot
+
+
+@pytest.fixture
+def frozen(frozen_once: Json) -> Json:
+    """The same, for one test."""
+    return deepcopy(frozen_once)
 
 
 def check(snapshot: Json) -> list[str]:
@@ -255,7 +270,7 @@ def test_evidence_of_another_kind_is_said_to_be_so() -> None:
 
 
 def test_the_command_says_that_a_real_document_holds(
-    requested: Disclosure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    requested: Disclosure, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.render(requested.pk)
     made = Disclosure.unscoped.get(pk=requested.pk)
@@ -264,6 +279,7 @@ def test_the_command_says_that_a_real_document_holds(
     (tmp_path / "q.pdf").write_bytes(pdf)
     call_command("verify_disclosure", str(tmp_path / "q.pdf"))
     assert "q.pdf holds" in capsys.readouterr().out
+    monkeypatch.setattr(services, "pdf_of", lambda snapshot, digest: pdf)  # as the line above has shown
     (tmp_path / "q.pdf").write_bytes(pdf + b"\n")
     with pytest.raises(SystemExit):
         call_command("verify_disclosure", str(tmp_path / "q.pdf"))
