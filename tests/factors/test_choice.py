@@ -15,7 +15,7 @@ from apps.factors import queries
 from apps.factors.models import Factor, FactorDataset, GridZone
 from apps.organisations.models import Organisation
 
-pytestmark = pytest.mark.usefixtures("reference_data")
+pytestmark = pytest.mark.usefixtures("shared_reference_data")
 
 
 def location(zone: str, year: int, gwp: str = "AR5") -> FactorChoice[queries.Candidate]:

@@ -11,7 +11,7 @@ from django.test import Client
 from apps.factors.models import FactorDataset
 from apps.organisations.models import Organisation, Person
 
-pytestmark = pytest.mark.usefixtures("reference_data")
+pytestmark = pytest.mark.usefixtures("shared_reference_data")
 
 
 @pytest.fixture

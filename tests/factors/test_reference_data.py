@@ -32,13 +32,13 @@ def test_loading_is_fast_and_the_second_time_changes_nothing() -> None:
     assert HardwareProfile.objects.get(pk="aws-trainium1").tdp_w is None  # not published: unknown, never zero
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_namibia_is_a_country() -> None:
     assert GridZone.objects.get(pk="NA").name == "Namibia"
     assert Factor.objects.filter(zone="NA").exists()
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_the_life_cycle_fallback_covers_the_world() -> None:
     ember = FactorDataset.objects.get(slug="ember-carbon-intensity")
     assert ember.boundary == FactorDataset.Boundary.LIFE_CYCLE
@@ -46,7 +46,7 @@ def test_the_life_cycle_fallback_covers_the_world() -> None:
     assert ember.factors.filter(zone__type="country").values("zone").distinct().count() == 213
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_published_gas_rates_reproduce_the_published_co2e() -> None:
     """EPA prints CO2e as CO2 + 28 CH4 + 265 N2O; its own rounding is 0.5 lb in the third decimal of each gas."""
     rows = Factor.objects.filter(dataset__slug="epa-egrid", data_year=2023)
@@ -56,7 +56,7 @@ def test_published_gas_rates_reproduce_the_published_co2e() -> None:
         assert abs(co2e - row.co2e_kg_per_mwh) < Decimal("0.08"), row.zone_id
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_gwp_sets_of_the_data_and_of_the_engine_are_the_same() -> None:
     for name, gwp in GWP_SETS.items():
         loaded = queries.gwp_set(name)
@@ -65,7 +65,7 @@ def test_gwp_sets_of_the_data_and_of_the_engine_are_the_same() -> None:
         queries.gwp_set("AR1")
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_only_single_residual_figures_are_shipped_and_absences_are_no_figures() -> None:
     residual = FactorDataset.objects.filter(kind="residual")
     assert Factor.objects.filter(dataset__in=residual).count() <= 5
@@ -73,7 +73,7 @@ def test_only_single_residual_figures_are_shipped_and_absences_are_no_figures() 
     assert not Factor.objects.filter(dataset__in=residual, zone="AT").exists()
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_every_dataset_says_where_it_comes_from() -> None:
     for dataset in FactorDataset.objects.all():
         assert dataset.publisher
@@ -84,7 +84,7 @@ def test_every_dataset_says_where_it_comes_from() -> None:
         assert "lectricity" not in dataset.publisher or "Maps" not in dataset.publisher  # ODbL: left out
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_cloud_regions_point_to_the_finest_zone() -> None:
     assert CloudRegion.objects.get(provider="aws", region="us-east-1").grid_zone_id == "SRVC"
     assert CloudRegion.objects.get(provider="aws", region="ca-central-1").grid_zone_id == "CA-QC"
@@ -92,7 +92,7 @@ def test_cloud_regions_point_to_the_finest_zone() -> None:
     assert not CloudRegion.objects.filter(grid_zone=None).exists()
 
 
-@pytest.mark.usefixtures("reference_data")
+@pytest.mark.usefixtures("shared_reference_data")
 def test_equivalences_reproduce_their_published_use() -> None:
     """11,390 t are 2,373.9 home-years and 2,655 car-years; trees are left out (their public readings conflict)."""
     tonnes = {row.code: row.tonnes_per_unit for row in Equivalence.objects.all()}
