@@ -20,12 +20,14 @@ from apps.accounting import services
 from apps.accounting.calculations import files
 from apps.accounting.calculations.queries import Calculation, receipt_digest, receipt_url
 from apps.accounting.engine.receipt import UnreadableReceiptError, differences, head_digest, recompute
-from apps.accounting.models import Account, LedgerHour, Posting
+from apps.accounting.models import Account, LedgerHour
 from apps.accounting.queries import LedgerQuery, ledger_total
 from apps.core.windows import from_epoch_hour
-from apps.organisations.models import Team
-from tests.accounting.readings import KWH, Q3, add, at, attribution_of, source_of
+from apps.organisations.models import Organisation
+from tests.accounting.conftest import publish_factor
+from tests.accounting.readings import KWH, Q3, add, at, attribution_of
 from tests.accounting.receipts import build, downloaded, joined
+from tests.sharing import taken_back
 
 pytestmark = pytest.mark.django_db
 
@@ -54,9 +56,22 @@ SELECTIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def built(django_db_setup, django_db_blocker):
+    """Made once for the file; each test gets it as ``estate`` or ``organisation`` and changes it for itself alone."""
+    with taken_back(django_db_blocker):
+        organisation = Organisation.objects.create(slug="acme", name="Acme AI")
+        build(organisation, publish_factor)
+        yield organisation
+
+
 @pytest.fixture
-def estate(organisation, publish):
-    build(organisation, publish)
+def organisation(built, db):
+    return Organisation.objects.get(pk=built.pk)
+
+
+@pytest.fixture
+def estate(organisation):
     return organisation
 
 
@@ -309,47 +324,6 @@ def test_every_line_follows_from_its_readings(client, make_key, estate):
         assert sum(share["share_microwatt_hours"] for share in answer["shares"]) == answer["energy_microwatt_hours"]
         count += 1
     assert count > 50
-
-
-def test_a_line_names_shares_and_the_part_of_the_hour(client, make_key, organisation, site, publish):
-    publish("DE", "400")
-    for name in ("a", "b"):
-        Team.unscoped.create(organisation=organisation, slug=name, name=name)
-    attribution = attribution_of(organisation, "gpu", shares=(("a", 250_000), ("b", 750_000)), site=site)
-    add(attribution, at(1, 30), at(2, 30), KWH)
-    services.settle(organisation.pk)
-    account = Posting.objects.get(attribution=attribution, position=1).account_id
-    answer = client.get(
-        f"/api/v1/calculations/readings?hour=2026-07-01T02:00:00Z&account={account}",
-        headers={"Authorization": f"Bearer {make_key()}"},
-    ).json()
-    [reading] = answer["readings"]
-    assert (reading["energy_microwatt_hours"], reading["part_microwatt_hours"]) == (KWH, KWH // 2)
-    [share] = answer["shares"]
-    assert (share["weight_ppm"], share["share_microwatt_hours"]) == (750_000, KWH * 3 // 8)
-    assert answer["samples"].endswith("/samples?source=gpu&from=2026-07-01T02:00:00Z&to=2026-07-01T03:00:00Z")
-
-
-def test_what_was_set_aside_is_listed_and_left_out(client, make_key, organisation, site, publish):
-    publish("DE", "400")
-    for name, precedence in (("node/gpu", 1), ("node/bmc", 2)):
-        source_of(organisation, name, device="node", precedence=precedence)
-    add(attribution_of(organisation, "node/gpu", site=site), at(1), at(1, 30), KWH)
-    add(attribution_of(organisation, "node/bmc", site=site), at(1), at(2), 4 * KWH)
-    services.settle(organisation.pk)
-    headers = {"Authorization": f"Bearer {make_key()}"}
-    receipt = joined(client, make_key(), WINDOW)
-    assert differences(receipt) == []
-    assert receipt["head"]["set_aside"] == [
-        {"source": "node/bmc", "counted_source": "node/gpu", "hours": 1, "energy_microwatt_hours": 2 * KWH}
-    ]
-    assert {line["source"]: line["it_energy_milliwatt_hours"] for line in receipt["lines"]} == {
-        "node/gpu": KWH // 1000,
-        "node/bmc": 2 * KWH // 1000,
-    }
-    for line in receipt["lines"]:
-        path = f"/api/v1/calculations/readings?hour={line['hour']}&account={line['account']}"
-        assert client.get(path, headers=headers).json()["agrees"] is True
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from apps.procurement.models import Instrument
 from apps.sites.models import Site
 from apps.telemetry.models import Boundary, Method
 from apps.workloads.models import AIModel, Kind
+from tests.accounting.conftest import publish_factor
 from tests.accounting.readings import KWH, Q3, add, at, attribution_of
 from tests.accounting.receipts import build, downloaded, joined
+from tests.sharing import taken_back
 
 pytestmark = pytest.mark.django_db
 
@@ -33,19 +35,32 @@ SELECTIONS = (
 )
 
 
+@pytest.fixture(scope="module")
+def built(django_db_setup, django_db_blocker):
+    """Made once for the file; each test gets it as ``estate`` or ``organisation`` and changes it for itself alone."""
+    with taken_back(django_db_blocker):
+        organisation = Organisation.objects.create(slug="acme", name="Acme AI")
+        build(organisation, publish_factor)
+        for code in ("owned", "colo"):
+            site = Site.objects.of(organisation).get(code=code)
+            idle = attribution_of(organisation, f"idle-{code}", site=site, kind=Kind.IDLE, boundary=Boundary.NODE)
+            meter = attribution_of(
+                organisation, f"meter/{code}", site=site, boundary=Boundary.FACILITY, method=Method.METERED
+            )
+            for day in (5, 39, 40, 41):
+                add(idle, at(24 * day + 7), at(24 * day + 9), 3 * KWH + 17 * day)
+                add(meter, at(24 * day + 1), at(24 * day + 2), 2 * KWH + 1_001 * day)
+        services.settle(organisation.pk)
+        yield organisation
+
+
 @pytest.fixture
-def estate(organisation, publish):
-    build(organisation, publish)
-    for code in ("owned", "colo"):
-        site = Site.objects.of(organisation).get(code=code)
-        idle = attribution_of(organisation, f"idle-{code}", site=site, kind=Kind.IDLE, boundary=Boundary.NODE)
-        meter = attribution_of(
-            organisation, f"meter/{code}", site=site, boundary=Boundary.FACILITY, method=Method.METERED
-        )
-        for day in (5, 39, 40, 41):
-            add(idle, at(24 * day + 7), at(24 * day + 9), 3 * KWH + 17 * day)
-            add(meter, at(24 * day + 1), at(24 * day + 2), 2 * KWH + 1_001 * day)
-    services.settle(organisation.pk)
+def organisation(built, db):
+    return Organisation.objects.get(pk=built.pk)
+
+
+@pytest.fixture
+def estate(organisation):
     return organisation
 
 

@@ -32,7 +32,7 @@ def by_source(organisation):
 
 def set_aside(organisation):
     frame = set_aside_frame(organisation.pk, Q3)
-    return [tuple(row) for row in frame.itertuples(index=False)]
+    return [tuple(row) for row in frame.drop(columns="kind").itertuples(index=False)]
 
 
 def share(organisation, *names, device="node-1", precedence=None):

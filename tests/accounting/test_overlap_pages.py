@@ -38,7 +38,7 @@ def test_an_officer_says_which_sources_measure_one_device(two, client, organisat
     assert ">4.00" in page
     assert page.index("nvml") < page.index("bmc")
     lines = client.get("/o/acme/sources/set-aside.csv?period=2026-Q3").content.decode().splitlines()
-    assert lines == ["source,counted_source,energy_kwh,hours", "nvml,bmc,4.000000,1.0"]
+    assert lines == ["source,counted_source,energy_kwh,hours,kind", "nvml,bmc,4.000000,1.0,same device"]
     assert "Nothing was set aside" in client.get("/o/acme/sources/set-aside/?period=2026-Q2").content.decode()
 
 

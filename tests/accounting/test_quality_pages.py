@@ -14,35 +14,61 @@ from apps.accounting.quality.missing import missing_time
 from apps.accounting.queries import LedgerQuery, ledger_frame, source_coverage
 from apps.audit.models import AuditEvent
 from apps.organisations.models import Organisation
-from apps.sites.models import PuePeriod
+from apps.sites.models import ControlClass, PuePeriod, Site
 from apps.telemetry import gaps
 from apps.telemetry.models import GapDecision, Method, Source
 from apps.workloads.models import Kind
+from tests.accounting.conftest import publish_factor
 from tests.accounting.readings import KWH, Q3, add, at, attribution_of
+from tests.sharing import taken_back
 
 pytestmark = pytest.mark.django_db
 Q3_QUERY = "period=2026-Q3"
 DAY = 24
 
 
-@pytest.fixture
-def booked(organisation, site, publish):
-    """A meter without a gap, and a GPU that was silent on 2 July from 9:30 to 13:15 and from 5 July on."""
-    publish("DE", "400")
-    PuePeriod.unscoped.create(
-        organisation=organisation, site=site, start=date(2026, 1, 1), pue_ppm=1_250_000, source="meter"
-    )
-    meter = attribution_of(organisation, "meter", site=site, method=Method.METERED)
-    for day in range(92):
-        add(meter, at(day * DAY), at((day + 1) * DAY), DAY * KWH)
-    gpu = attribution_of(organisation, "gpu", site=site, kind=Kind.INFERENCE)
-    for start, end in ((0, 33.5), (37.25, 37.75), (37.75, 48), (48, 96)):
-        add(gpu, at(start), at(end), int((end - start) * KWH))
-    for attribution in (meter, gpu):
-        Source.unscoped.filter(pk=attribution.source_id).update(
-            first_reading_at=Q3.start, last_reading_at=Q3.end if attribution is meter else Q3.start.replace(day=5)
+@pytest.fixture(scope="module")
+def built(django_db_setup, django_db_blocker):
+    """A meter without a gap, and a GPU that was silent on 2 July from 9:30 to 13:15 and from 5 July on.
+
+    Made once for the file; each test gets it as ``booked`` or ``organisation`` and changes it for itself alone.
+    """
+    with taken_back(django_db_blocker):
+        organisation = Organisation.objects.create(slug="acme", name="Acme AI")
+        site = Site.unscoped.create(
+            organisation=organisation,
+            code="fra1",
+            name="Frankfurt hall",
+            control=ControlClass.OWNED,
+            country="DE",
+            grid_zone="DE",
+            market="DE",
         )
-    services.settle(organisation.pk)
+        publish_factor("DE", "400")
+        PuePeriod.unscoped.create(
+            organisation=organisation, site=site, start=date(2026, 1, 1), pue_ppm=1_250_000, source="meter"
+        )
+        meter = attribution_of(organisation, "meter", site=site, method=Method.METERED)
+        for day in range(92):
+            add(meter, at(day * DAY), at((day + 1) * DAY), DAY * KWH)
+        gpu = attribution_of(organisation, "gpu", site=site, kind=Kind.INFERENCE)
+        for start, end in ((0, 33.5), (37.25, 37.75), (37.75, 48), (48, 96)):
+            add(gpu, at(start), at(end), int((end - start) * KWH))
+        for attribution in (meter, gpu):
+            Source.unscoped.filter(pk=attribution.source_id).update(
+                first_reading_at=Q3.start, last_reading_at=Q3.end if attribution is meter else Q3.start.replace(day=5)
+            )
+        services.settle(organisation.pk)
+        yield organisation
+
+
+@pytest.fixture
+def organisation(built, db):
+    return Organisation.objects.get(pk=built.pk)
+
+
+@pytest.fixture
+def booked(organisation):
     return organisation
 
 
@@ -93,7 +119,11 @@ def test_gaps_are_found_to_the_minute_and_the_longest_first(booked):
     assert (found.others, found.unread) == (0, 0)
 
 
-def test_a_source_without_any_reading_in_the_period_is_one_gap(organisation, site):
+def test_a_source_without_any_reading_in_the_period_is_one_gap(other_organisation):
+    organisation = other_organisation
+    site = Site.unscoped.create(
+        organisation=organisation, code="r1", name="Hall", control="owned", country="DE", grid_zone="DE", market="DE"
+    )
     said = attribution_of(organisation, "gone", site=site)
     add(said, at(-DAY * 20), at(-DAY * 20 + 1), KWH)
     moment = Q3.start.replace(month=6, day=11)

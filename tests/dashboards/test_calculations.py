@@ -17,17 +17,31 @@ from apps.core.windows import from_epoch_hour
 from apps.organisations.models import Organisation, Team
 from apps.telemetry.models import Source
 from apps.workloads.models import Kind
-from tests.accounting.conftest import publish as publish
+from tests.accounting.conftest import publish_factor
 from tests.accounting.readings import KWH, Q3, add, at, attribution_of
 from tests.accounting.receipts import build
+from tests.sharing import taken_back
 
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(scope="module")
+def built(django_db_setup, django_db_blocker):
+    """Made once for the file; each test gets it as ``estate`` or ``organisation`` and changes it for itself alone."""
+    with taken_back(django_db_blocker):
+        organisation = Organisation.objects.create(slug="acme", name="Acme AI")
+        build(organisation, publish_factor)
+        Source.unscoped.update(first_reading_at=Q3.start, last_reading_at=Q3.end)
+        yield organisation
+
+
 @pytest.fixture
-def estate(organisation, publish):
-    build(organisation, publish)
-    Source.unscoped.update(first_reading_at=Q3.start, last_reading_at=Q3.end)
+def organisation(built, db):
+    return Organisation.objects.get(pk=built.pk)
+
+
+@pytest.fixture
+def estate(organisation):
     return organisation
 
 
