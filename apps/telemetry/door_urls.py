@@ -1,5 +1,9 @@
 """Other people's protocols, below ``/api/``: the exact path, with and without a slash, and never a redirect."""
 
-from django.urls import URLPattern
+from django.urls import re_path
 
-urlpatterns: list[URLPattern] = []
+from apps.telemetry.prometheus.api import RemoteWriteView
+
+urlpatterns = [
+    re_path(r"^prometheus/write/?$", RemoteWriteView.as_view(), name="api-prometheus-write"),
+]

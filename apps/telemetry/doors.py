@@ -111,7 +111,7 @@ class DoorView(APIView):
 
         Faults that nobody foresaw are raised: they are bugs, and are answered with 500.
         """
-        if isinstance(exc, DatabaseFault) and not isinstance(exc, InterfaceError | OperationalError | _WILL_NOT_PASS):
+        if isinstance(exc, DatabaseFault) and not isinstance(exc, (InterfaceError, OperationalError, *_WILL_NOT_PASS)):
             # Such as a database that is read only while another takes over, or a race lost twice.
             exc = OperationalError(str(exc))
         if isinstance(exc, UnreadableError | TooLargeError | UnsupportedError):

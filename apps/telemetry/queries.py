@@ -31,7 +31,6 @@ def samples(organisation_id: int, window: Window, sources: Sequence[str] = ()) -
         )
         .select_related(
             "source",
-            "receipt",
             "attribution__site",
             "attribution__team_name__team",
             "attribution__model",
@@ -41,7 +40,12 @@ def samples(organisation_id: int, window: Window, sources: Sequence[str] = ()) -
         .prefetch_related(
             "attribution__shares__team_name__team", "attribution__shares__model", "attribution__shares__workload"
         )
-        .annotate(external_id=Subquery(note.values("external_id")), tags=Subquery(note.values("tags")))
+        .annotate(
+            external_id=Subquery(note.values("external_id")),
+            tags=Subquery(note.values("tags")),
+            # Not by a join: a reading that was derived from a meter has none of its own.
+            receipt_public_id=Subquery(Receipt.unscoped.filter(pk=OuterRef("receipt_id")).values("public_id")),
+        )
     )
     if sources:
         ids = list(Source.objects.of(organisation_id).filter(name__in=sources).values_list("pk", flat=True))
@@ -83,7 +87,7 @@ def sample(reading: Reading) -> dict[str, Any]:
         ],
         "external_id": getattr(reading, "external_id", None) or None,
         "tags": getattr(reading, "tags", None) or {},
-        "receipt": str(reading.receipt.public_id),
+        "receipt": str(receipt) if (receipt := getattr(reading, "receipt_public_id", None)) else None,
     }
 
 

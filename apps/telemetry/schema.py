@@ -57,7 +57,7 @@ class StoredSampleSerializer(SampleSerializer):
     """A stored reading."""
 
     team_name = serializers.CharField(allow_null=True, help_text="the team as the client spelled it")
-    receipt = serializers.UUIDField()
+    receipt = serializers.UUIDField(allow_null=True, help_text="null for what was derived from a meter")
 
 
 class RowErrorSerializer(serializers.Serializer[Any]):
