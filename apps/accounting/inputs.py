@@ -19,7 +19,7 @@ from apps.accounting.overlap.devices import shared_sources
 _INPUTS = (
     "SELECT name, slug, claim_period, vintage_window_months, market_allocation, idle_policy, difference_policy,"
     " EXISTS (SELECT 1 FROM telemetry_source source"
-    " WHERE source.organisation_id = organisation.id AND source.device <> '')"
+    " WHERE source.organisation_id = organisation.id AND (source.device <> '' OR source.within <> ''))"
     " FROM organisations_organisation organisation WHERE id = %s",
     "SELECT id, control, grid_zone, market FROM sites_site WHERE organisation_id = %s ORDER BY id",
     'SELECT id, site_id, start, "end", pue_ppm, source FROM sites_pueperiod WHERE organisation_id = %s ORDER BY id',
@@ -56,7 +56,7 @@ def digest(organisation_id: int) -> str:
             cursor.execute("SELECT id, digest FROM factors_factordataset WHERE organisation_id IS NULL ORDER BY id")
             adopted = cursor.fetchall()
         content.append(adopted)
-    if any(row[-1] for row in answers[0]):  # whether any source names a device
+    if any(row[-1] for row in answers[0]):  # whether any source names a device, its own or a container
         content.append(shared_sources(organisation_id))
     return hashlib.sha256(repr(content).encode()).hexdigest()
 

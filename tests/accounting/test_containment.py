@@ -223,7 +223,8 @@ def test_kept_and_set_aside_add_up_to_the_readings(organisation, readings):
     with transaction.atomic():
         for source, start, minutes, energy in readings:
             add(attribution_of(organisation, source), at(0, start), at(0, start + minutes), energy)
-        for source in {source for source, *_ in readings}:
+        for source in WITHIN:
+            source_of(organisation, source)
             place(
                 organisation,
                 source,

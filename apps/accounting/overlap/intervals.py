@@ -15,6 +15,7 @@ import numpy.typing as npt
 from apps.core.windows import HOUR_MS
 
 Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 NOBODY = -1
 
 
@@ -35,6 +36,14 @@ class Readings:
     level: Int64Array
 
 
+class Kept(NamedTuple):
+    """Stretches of readings that count, each within an hour: the reading's place, and from when to when."""
+
+    row: Int64Array
+    since_ms: Int64Array
+    upto_ms: Int64Array
+
+
 class Part(NamedTuple):
     """What is set aside of an attribution in an hour, in favour of another source [microwatt-hours, ms]."""
 
@@ -51,17 +60,22 @@ def parts_set_aside(readings: Readings, first_hour: int, end_hour: int) -> list[
     Readings of one source never set each other aside. Of several sources that cover a moment, the one of the lowest
     level is named as counted.
     """
+    return aside_and_kept(readings, first_hour, end_hour)[0]
+
+
+def aside_and_kept(readings: Readings, first_hour: int, end_hour: int) -> tuple[list[Part], Kept]:
+    """The same, and the stretches that are left and count."""
     sweep = _Sweep(readings, first_hour, end_hour)
     found = [sweep.take(level) for level in range(int(readings.level.max(initial=-1)) + 1)]
     keys = np.concatenate([keys for keys, _, _ in found]) if found else np.empty((0, 3), np.int64)
     if not len(keys):
-        return []
+        return [], sweep.kept()
     once, place = np.unique(keys, axis=0, return_inverse=True)
     energy, covered = np.zeros(len(once), np.int64), np.zeros(len(once), np.int64)
     np.add.at(energy, place.ravel(), np.concatenate([values for _, values, _ in found]))
     np.add.at(covered, place.ravel(), np.concatenate([values for _, _, values in found]))
     columns = (*(once[:, i].tolist() for i in range(3)), energy.tolist(), covered.tolist())
-    return [Part(*row) for row in zip(*columns, strict=True)]
+    return [Part(*row) for row in zip(*columns, strict=True)], sweep.kept()
 
 
 class _Sweep:
@@ -104,26 +118,46 @@ class _Sweep:
         self.best[first] = source[first]
         return parts
 
+    def kept(self) -> Kept:
+        """What counts, once every level was taken: in each stretch the readings of its first source."""
+        row, piece, since, upto = split(self.cuts, self.best, self.start, self.end)
+        counts = self.best[piece] == self.readings.source[row]
+        row = row[counts]
+        return Kept(row, since[counts] - self.shift[row], upto[counts] - self.shift[row])
+
     def _parts(self, rows: Int64Array, counted: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
-        readings, hour = self.readings, self.cuts[:-1] // HOUR_MS
-        changes = np.ones(len(counted), np.bool_)
-        changes[1:] = (counted[1:] != counted[:-1]) | (hour[1:] != hour[:-1])
-        run = np.flatnonzero(changes)
-        run_end = np.append(run[1:], len(counted))
-        first = np.searchsorted(run, self.first_cut[rows], "right") - 1
-        count = np.searchsorted(run, self.end_cut[rows], "left") - first
-        row = np.repeat(rows, count)
-        place = np.repeat(first - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(int(count.sum()))
-        taken = counted[run[place]] != NOBODY
-        row, place = row[taken], place[taken]
-        since = np.maximum(self.cuts[run[place]], self.start[row]) - self.shift[row] - readings.start_ms[row]
-        upto = np.minimum(self.cuts[run_end[place]], self.end[row]) - self.shift[row] - readings.start_ms[row]
+        readings = self.readings
+        place, piece, since, upto = split(self.cuts, counted, self.start[rows], self.end[rows])
+        taken = counted[piece] != NOBODY
+        row, piece = rows[place[taken]], piece[taken]
+        begin = self.shift[row] + readings.start_ms[row]
+        since, upto = since[taken] - begin, upto[taken] - begin
         energy, span = readings.energy_microwatt_hours[row], readings.end_ms[row] - readings.start_ms[row]
-        hours = hour[run[place]] % self.hours + self.first_hour
-        keys = np.stack([hours, readings.attribution[row], counted[run[place]]], axis=1)
-        return keys, _up_to(energy, upto, span) - _up_to(energy, since, span), upto - since
+        hours = self.cuts[piece] // HOUR_MS % self.hours + self.first_hour
+        keys = np.stack([hours, readings.attribution[row], counted[piece]], axis=1)
+        return keys, up_to(energy, upto, span) - up_to(energy, since, span), upto - since
 
 
-def _up_to(energy: Int64Array, moment: Int64Array, span: Int64Array) -> Int64Array:
+def split(
+    cuts: Int64Array, label: Int64Array, start: Int64Array, end: Int64Array
+) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
+    """Stretches of an axis parted where the label of its pieces, or the hour, changes.
+
+    ``cuts`` hold every start, end and hour; ``label`` is one of each piece between two. Place of each part's stretch,
+    the first piece of the part, and where it begins and ends.
+    """
+    hour = cuts[:-1] // HOUR_MS
+    changes = np.ones(len(label), np.bool_)
+    changes[1:] = (label[1:] != label[:-1]) | (hour[1:] != hour[:-1])
+    run = np.flatnonzero(changes)
+    run_start, run_end = cuts[run], cuts[np.append(run[1:], len(label))]
+    first = np.searchsorted(run_start, start, "right") - 1
+    count = np.searchsorted(run_start, end, "left") - first
+    row = np.repeat(np.arange(len(start)), count)
+    place = np.repeat(first - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(int(count.sum()))
+    return row, run[place], np.maximum(run_start[place], start[row]), np.minimum(run_end[place], end[row])
+
+
+def up_to(energy: Int64Array, moment: Int64Array, span: Int64Array) -> Int64Array:
     """``floor(energy * moment / span)``: the SQL of ``sql.part_up_to``, digit for digit."""
     return energy // span * moment + energy % span * moment // span

@@ -11,8 +11,9 @@ from django.db import connection, transaction
 
 from apps.accounting import accounts, locks
 from apps.accounting.models import Account, LedgerState, SetAside
-from apps.accounting.overlap.devices import SharedSource, shared_sources
-from apps.accounting.overlap.intervals import Int64Array, Part, Readings, parts_set_aside
+from apps.accounting.overlap.containment import parts_contained
+from apps.accounting.overlap.devices import SharedSource, containers_of, shared_sources
+from apps.accounting.overlap.intervals import NOBODY, Int64Array, Part, Readings, aside_and_kept
 from apps.core.windows import DAY_MS, HOUR_MS
 
 LONGEST_READING_MS = 31 * DAY_MS
@@ -32,10 +33,11 @@ WITH found AS {once} (
 SELECT {columns}, method FROM found
 JOIN (SELECT id, method FROM telemetry_attribution WHERE source_id IN ({sources})) said ON said.id = attribution_id
 """
-# Whether any source names a device, and whether anything is set aside in a range: nearly always neither, so that the
-# rebuild asks it along with its own first question.
+# Whether any source names a device, its own or the one that contains it, and whether anything is set aside in a
+# range: nearly always neither, so that the rebuild asks it along with its own first question.
 LOOK = """
-EXISTS (SELECT 1 FROM telemetry_source WHERE organisation_id = %(organisation)s AND device <> ''),
+EXISTS (SELECT 1 FROM telemetry_source
+        WHERE organisation_id = %(organisation)s AND (device <> '' OR within <> '')),
 EXISTS (SELECT 1 FROM accounting_setaside
         WHERE organisation_id = %(organisation)s AND hour >= %(first_hour)s AND hour < %(end_hour)s)
 """
@@ -61,7 +63,10 @@ def write_set_aside(organisation_id: int, first_hour: int, end_hour: int, *, has
         end = min(first + step, end_hour)
         rows = _read(organisation_id, ids, first * HOUR_MS, end * HOUR_MS, _WITHIN)
         reaching = crossing[(crossing[:, 0] < end * HOUR_MS) & (crossing[:, 1] > first * HOUR_MS)]
-        parts = parts_set_aside(_ordered(np.concatenate([rows, reaching]), sources), first, end)
+        readings, within = _ordered(np.concatenate([rows, reaching]), sources)
+        parts, kept = aside_and_kept(readings, first, end)
+        if (within != NOBODY).any():
+            parts += parts_contained(readings, kept, within, first, end)
         _store(organisation_id, parts)
         found = found or bool(parts)
     return found
@@ -91,8 +96,11 @@ def _read(organisation_id: int, ids: Sequence[int], since_ms: int, until_ms: int
     return np.concatenate(blocks)
 
 
-def _ordered(rows: Int64Array, sources: Sequence[SharedSource]) -> Readings:
-    """The readings with the place of each in the order of its device: precedence, then better method, then name."""
+def _ordered(rows: Int64Array, sources: Sequence[SharedSource]) -> tuple[Readings, Int64Array]:
+    """The readings with the place of each in the order of its device: precedence, then better method, then name.
+
+    And of each device the number of the one that contains it, or :data:`NOBODY`.
+    """
     known = {source.id: source for source in sources}
     numbers = {device: number for number, device in enumerate(sorted({source.device for source in sources}))}
     classes, place = np.unique(rows[:, 4:6], axis=0, return_inverse=True)
@@ -105,7 +113,11 @@ def _ordered(rows: Int64Array, sources: Sequence[SharedSource]) -> Readings:
         for at, (_, _, _, i) in enumerate(sorted(order)):
             level[i], device[i] = at, numbers[name]
     place = place.ravel()
-    return Readings(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4], device[place], level[place])
+    within = np.full(len(numbers), NOBODY, np.int64)
+    for name, container in containers_of(sources).items():
+        within[numbers[name]] = numbers[container]
+    readings = Readings(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4], device[place], level[place])
+    return readings, within
 
 
 def _store(organisation_id: int, parts: Sequence[Part]) -> None:
@@ -127,13 +139,17 @@ def _store(organisation_id: int, parts: Sequence[Part]) -> None:
 
 @transaction.atomic
 def mark_changed(organisation_id: int) -> int:
-    """Mark the hours of every source dirty whose device or precedence changed since the last time; how many sources.
+    """Mark the hours of every source dirty whose device, precedence or container changed since the last time.
 
-    What was known the last time stands in the ledger's state, so that a change is found whoever made it.
+    Returns how many did. What was known the last time stands in the ledger's state, so that a change is found whoever
+    made it.
     """
     locks.lock(organisation_id, locks.INPUTS)
     state = LedgerState.objects.select_for_update().get(pk=organisation_id)
-    now = {str(source.id): [source.device, source.precedence] for source in shared_sources(organisation_id)}
+    now = {
+        str(source.id): [source.device, source.precedence, *([source.within] if source.within else [])]
+        for source in shared_sources(organisation_id)
+    }
     changed = [int(pk) for pk in now.keys() | state.devices.keys() if now.get(pk) != state.devices.get(pk)]
     if changed:
         booked = Account.objects.of(organisation_id).filter(source_id__in=changed).order_by("pk")

@@ -20,7 +20,7 @@ from apps.core.windows import HOUR_MS
 from apps.organisations.pages import PageRequest, requires
 from apps.organisations.roles import Capability
 
-CSV_COLUMNS = ("source", "counted_source", "energy_kwh", "hours")
+CSV_COLUMNS = ("source", "counted_source", "energy_kwh", "hours", "kind")
 
 
 @requires(Capability.READ)
@@ -34,6 +34,7 @@ def set_aside(request: PageRequest) -> HttpResponse:
             [
                 Cell(row["source"]),
                 Cell(row["counted_source"]),
+                Cell(row["kind"]),
                 Cell(energy(row["energy_milliwatt_hours"]), title=energy_exact(row["energy_milliwatt_hours"])),
                 Cell(_hours(row["covered_ms"])),
             ]
@@ -45,6 +46,7 @@ def set_aside(request: PageRequest) -> HttpResponse:
         columns=[
             Column("source", "Source", numeric=False),
             Column("counted_source", "Counted instead", numeric=False),
+            Column("kind", "Which measured", numeric=False, hint="of several parts the largest is named"),
             Column("energy", "Energy set aside", hint="as measured, before PUE"),
             Column("hours", "Time set aside", unit="h"),
         ],
@@ -70,6 +72,7 @@ def set_aside_csv(request: PageRequest) -> HttpResponse:
             row["counted_source"],
             kwh(row["energy_milliwatt_hours"]),
             round(row["covered_ms"] / HOUR_MS, 6),
+            row["kind"],
         )
         for row in frame.to_dict("records")
     )
