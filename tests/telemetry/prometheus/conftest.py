@@ -10,20 +10,10 @@ import cramjam
 import pytest
 from django.test import Client
 
-from apps.accounting.services import settle
 from apps.core.windows import epoch_ms
-from apps.organisations.models import Organisation
-from apps.telemetry import names
-from apps.telemetry.protocols import remote_write
 from tests.telemetry.prometheus.writing import Series, body
 
 Write = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def nothing_cached() -> None:
-    names.forget()
-    remote_write.forget()
 
 
 @pytest.fixture
@@ -51,19 +41,9 @@ def write(client: Client, key: str) -> Write:
 
 
 @pytest.fixture
-def energy(client: Client, key: str, organisation: Organisation) -> Callable[..., dict[str, dict[str, Any]]]:
-    """The settled energy by some dimension: the rows of ``GET /api/v1/energy`` by its value."""
-
-    def read(group_by: str = "source", day: str = "2026-07-01") -> dict[str, dict[str, Any]]:
-        settle(organisation.pk)
-        answer = client.get(
-            f"/api/v1/energy?from={day}&to=2026-07-03&scope=all&group_by={group_by}",
-            headers={"Authorization": f"Bearer {key}"},
-        )
-        assert answer.status_code == 200, answer.content
-        return {row[group_by] or row.get(f"{group_by}_name"): row for row in answer.json()["results"]}
-
-    return read
+def energy(energy_by: Callable[..., Any]) -> Callable[..., dict[str, dict[str, Any]]]:
+    """The settled energy of the first days of July, by source or another dimension."""
+    return lambda group_by="source": energy_by(group_by, "2026-07-01", "2026-07-03")
 
 
 def snappy(content: bytes) -> bytes:
