@@ -1,7 +1,7 @@
 # Two commands: `make run` and `make test`. What they need besides Python 3.11+ and make they bring themselves.
 #
 #   make run      the portal with its demo organisation on http://127.0.0.1:8000 (HOST, PORT, DATABASE_URL, REDIS_URL)
-#   make test     the whole suite, once on SQLite with the embedded broker, once on PostgreSQL with Redis
+#   make test     the whole suite on SQLite with the embedded broker and, beside it, on PostgreSQL with Redis
 #   make lint     format, lint, types, import contract, migrations
 #   make bench    benchmarks, printed as ratios
 #   make lock     pin the requirements again
