@@ -54,7 +54,17 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("ingest-log", "Ingest log"),
         ],
     ),
-    ("Connect", [("connect", "Connect"), ("recipes", "Recipes"), ("api-docs", "API docs")]),
+    (
+        "Connect",
+        [
+            ("connect", "Connect"),
+            ("attribution", "Attribution"),
+            ("codecarbon", "CodeCarbon"),
+            ("uploads", "Uploads"),
+            ("recipes", "Recipes"),
+            ("api-docs", "API docs"),
+        ],
+    ),
     (
         "Settings",
         [

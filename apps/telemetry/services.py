@@ -25,7 +25,7 @@ IDEMPOTENCY_KEYS_KEPT = timedelta(days=7)
 MOST_PRECEDENCE = 9_999
 
 
-def _mappings_changed(organisation_id: int) -> None:
+def mappings_changed(organisation_id: int) -> None:
     """Have every process drop the ids it cached, and the accounts look at their inputs again."""
     NamingVersion.objects.bulk_create([NamingVersion(organisation_id=organisation_id)], ignore_conflicts=True)
     NamingVersion.objects.filter(organisation=organisation_id).update(version=F("version") + 1)
@@ -56,7 +56,7 @@ def assign_source_site(*, source: Source, site: Site | None, actor: str) -> Sour
         before=before,
         after=state_of(source),
     )
-    _mappings_changed(source.organisation_id)
+    mappings_changed(source.organisation_id)
     return source
 
 
@@ -110,7 +110,7 @@ def map_team_name(*, team_name: TeamName, team: Team | None, actor: str) -> Team
         before=before,
         after=state_of(team_name),
     )
-    _mappings_changed(team_name.organisation_id)
+    mappings_changed(team_name.organisation_id)
     return team_name
 
 

@@ -1,11 +1,12 @@
 """Pages of this room, below ``/o/<organisation>/``."""
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.telemetry import views
 from apps.telemetry.replay.views import replay
 
 urlpatterns = [
+    path("", include("apps.telemetry.attribution.urls")),
     path("ingest/", views.ingest_log, name="ingest-log"),
     path("ingest/<uuid:receipt_id>/", views.receipt, name="receipt"),
     path("ingest/<uuid:receipt_id>/replay/", replay, name="receipt-replay"),

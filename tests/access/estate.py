@@ -25,7 +25,7 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.procurement.models import Instrument, StandardSupply
 from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
-from apps.telemetry.models import Estimate, GapDecision, Meter, MeterKind, Receipt, Source, TeamName
+from apps.telemetry.models import AttributionRule, Estimate, GapDecision, Meter, MeterKind, Receipt, Source, TeamName
 from apps.workloads.models import AIModel, Workload
 from tests.disclosures.example import example_snapshot
 
@@ -116,6 +116,7 @@ def build(slug: str, quarter: Quarter) -> Estate:
     )
     _, prefix, digest = new_key()
     source = Source.unscoped.create(organisation=organisation, name=f"{slug}/gpu0", site=site)
+    AttributionRule.unscoped.create(organisation=organisation, position=1, label="namespace", target="team")
     Meter.unscoped.create(
         organisation=organisation,
         name=f"energy {slug}/gpu0",
@@ -233,6 +234,7 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "membership_id": lambda estate: estate.member.pk,
     "key_id": lambda estate: estate.api_key.pk,
     "source_id": lambda estate: estate.source.pk,
+    "rule_id": lambda estate: AttributionRule.objects.of(estate.organisation).get().pk,
     "meter_id": lambda estate: Meter.unscoped.get(source=estate.source).pk,
     "team_name_id": lambda estate: estate.team_name.pk,
     "gap_decision_id": lambda estate: estate.gap_decision.pk,
