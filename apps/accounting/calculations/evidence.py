@@ -22,11 +22,12 @@ from apps.accounting.models import LedgerHour, Posting, SetAside
 from apps.accounting.queries import LedgerQuery
 from apps.core.units import MICROWATT_HOURS_PER_MILLIWATT_HOUR, largest_remainder
 from apps.core.windows import DAY_MS, HOUR_MS, Window, from_epoch_hour
-from apps.telemetry.models import Receipt, Source
+from apps.telemetry.models import DERIVED, Meter, MeterReading, Receipt, Series, Source
 from apps.telemetry.rules import iso as iso_ms
 
 LONGEST_MS = 31 * DAY_MS
 READINGS_SHOWN = 1_000
+RECEIPTS_SHOWN = 50
 
 # The second condition is that of the partial index ``reading_spanning``, word for word.
 _READINGS = """
@@ -46,6 +47,8 @@ class LineEvidence:
 
     ``readings``: the first thousand, with ``part_microwatt_hours``, what of each lies in the hour. ``shares``: per
     attribution the energy in the hour, what was set aside, the weight of this line's account and its share.
+    ``meters``: of readings that were derived, the meters of their source with what these read in and beside the hour:
+    how many readings, the first and the last value in the meter's unit, and the receipts they came with.
     """
 
     line: dict[str, Any]
@@ -56,6 +59,7 @@ class LineEvidence:
     energy_microwatt_hours: int
     measured_milliwatt_hours: int
     agrees: bool
+    meters: list[dict[str, Any]]
 
 
 def line_evidence(organisation_id: int, hour: int, account_id: int) -> LineEvidence | None:
@@ -112,6 +116,7 @@ def line_evidence(organisation_id: int, hour: int, account_id: int) -> LineEvide
         energy_microwatt_hours=total,
         measured_milliwatt_hours=measured,
         agrees=measured == line[USED if line["boundary"] == FACILITY else IT],
+        meters=_meters(organisation_id, hour, {reading[1] for reading in found if reading[5] == DERIVED}),
     )
 
 
@@ -179,6 +184,44 @@ def _shown(organisation_id: int, readings: list[tuple[int, ...]], parts: list[in
         }
         for (_, source, start, end, energy, receipt), part in shown
     ]
+
+
+def _meters(organisation_id: int, hour: int, sources: set[int]) -> list[dict[str, Any]]:
+    """The meters that readings of these sources were derived from, with what they read for the hour."""
+    meters = Meter.objects.of(organisation_id).filter(source__in=sources).order_by("name") if sources else ()
+    return [said for meter in meters if (said := _meter(meter, hour)) is not None]
+
+
+def _meter(meter: Meter, hour: int) -> dict[str, Any] | None:
+    first, end = hour * HOUR_MS, (hour + 1) * HOUR_MS
+    series = Series.objects.of(meter.organisation_id).filter(meter=meter).values("pk")
+    rows = MeterReading.objects.filter(
+        organisation_id=meter.organisation_id,
+        series__in=series,
+        value__isnull=False,
+        at_ms__gte=first - LONGEST_MS,
+        at_ms__lt=end + LONGEST_MS,
+    )
+    before = rows.filter(at_ms__lt=first).order_by("-at_ms").values_list("at_ms", flat=True).first()
+    after = rows.filter(at_ms__gte=end).order_by("at_ms").values_list("at_ms", flat=True).first()
+    used = rows.filter(
+        at_ms__gte=first if before is None else before, at_ms__lte=end - 1 if after is None else after
+    ).order_by("at_ms", "series")
+    ends = used.first(), used.last()
+    if ends[0] is None or ends[1] is None:
+        return None
+    numbers = list(used.order_by().values_list("receipt_id", flat=True).distinct()[: RECEIPTS_SHOWN + 1])
+    receipts = Receipt.objects.of(meter.organisation_id).filter(pk__in=numbers[:RECEIPTS_SHOWN]).order_by("pk")
+    return {
+        "meter": meter.name,
+        "unit": meter.unit,
+        "kind": meter.get_kind_display(),
+        "count": used.count(),
+        "first": {"at": iso_ms(ends[0].at_ms), "value": ends[0].value},
+        "last": {"at": iso_ms(ends[1].at_ms), "value": ends[1].value},
+        "receipts": [str(key) for key in receipts.values_list("public_id", flat=True)],
+        "more_receipts": len(numbers) > RECEIPTS_SHOWN,
+    }
 
 
 def samples_path(line: dict[str, Any]) -> str:
