@@ -35,14 +35,14 @@ _CORRELATED = """
 SELECT beside.id, reading.at_ms, reading.value, reading.start_ms
 FROM (
     SELECT series.id, (
-        SELECT at_ms FROM telemetry_meterreading
+        SELECT at_ms FROM telemetry_meterreading INDEXED BY meter_reading_series
         WHERE series_id = series.id AND {says} AND {next_to} LIMIT 1
     ) AS at_ms
     FROM telemetry_series series JOIN telemetry_meter meter ON meter.id = series.meter_id
     WHERE series.id IN ({ids})
 ) beside
-JOIN telemetry_meterreading reading
-    ON reading.organisation_id = {organisation} AND reading.at_ms = beside.at_ms AND reading.series_id = beside.id
+CROSS JOIN telemetry_meterreading reading
+WHERE reading.organisation_id = {organisation} AND reading.at_ms = beside.at_ms AND reading.series_id = beside.id
 """
 
 
@@ -96,7 +96,7 @@ def _copied(statement: str) -> Columns:
     )
     copying = f"COPY ({wide}) TO STDOUT (FORMAT BINARY)"
     with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor, cursor.copy(copying) as copy:
-        block = b"".join(bytes(part) for part in copy)
+        block = b"".join(copy)
     table = np.frombuffer(block, dtype=_ROW, offset=_HEADER, count=(len(block) - _HEADER - 2) // _ROW.itemsize)
     series, at_ms, start_ms = (table[f"value{i}"].astype(np.int64) for i in (0, 1, 3))
     return series, at_ms, table["value2"].astype(np.float64), start_ms
