@@ -6,7 +6,7 @@ no special case. They carry no receipt (:data:`apps.telemetry.models.DERIVED`); 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -115,7 +115,7 @@ def _known(organisation_id: int, first_hour: int, end_hour: int) -> _Known | Non
     )
 
 
-def columns_of(meters: list[dict[str, Any]]) -> Meters:
+def columns_of(meters: Sequence[Mapping[str, Any]]) -> Meters:
     """Rows of :class:`Meter` as the columns that :func:`increments` takes."""
 
     def column(name: str, scale: int = 1) -> Int64Array:
@@ -271,9 +271,9 @@ def _cut(rows: _Rows, where: BoolArray, moment: Int64Array) -> _Rows:
         left[quantity] = np.where(amount == ABSENT, ABSENT, part)
         right[quantity] = np.where(amount == ABSENT, ABSENT, amount - part)
     halves = [whole, old._replace(end_ms=cut, amounts=left), old._replace(start_ms=cut, amounts=right)]
-    columns = [np.concatenate(columns) for columns in zip(*(half[:4] for half in halves), strict=True)]
+    start, source, end, attribution = (np.concatenate([half[i] for half in halves]) for i in range(4))
     amounts = {quantity: np.concatenate([half.amounts[quantity] for half in halves]) for quantity in old.amounts}
-    return _summed(_Rows(*columns, amounts), by_attribution=True)
+    return _summed(_Rows(start, source, end, attribution, amounts), by_attribution=True)
 
 
 def _store(organisation_id: int, rows: _Rows) -> None:
