@@ -200,6 +200,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-dirty-hours": {"task": "accounting.sweep", "schedule": 60.0},
     "sweep-disclosure-renderings": {"task": "disclosures.sweep", "schedule": 60.0},
     "sweep-factor-imports": {"task": "accounting.sweep_factor_imports", "schedule": 60.0},
+    "sweep-uploads": {"task": "telemetry.sweep_uploads", "schedule": 60.0},
     "expire-old-records": {
         "task": "telemetry.expire",
         "schedule": crontab(hour=3, minute=17),

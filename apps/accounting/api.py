@@ -38,6 +38,7 @@ from apps.core.api import (
 from apps.core.windows import Window, midnight
 from apps.organisations.authentication import principal_of
 from apps.organisations.models import Scope
+from apps.telemetry.uploads.queries import pending_uploads
 from apps.workloads.models import Kind
 
 _PLAIN = {
@@ -183,7 +184,7 @@ class StatusView(APIView):
         return Response(
             {
                 "pending_hours": status.pending_hours,
-                "pending_uploads": 0,  # every body is stored before it is answered: nothing waits
+                "pending_uploads": pending_uploads(principal_of(request).organisation_id),
                 "last_settled_at": status.last_settled_at,
             }
         )

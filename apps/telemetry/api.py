@@ -229,6 +229,8 @@ class ReceiptView(APIView):
                 "replaced": found.replaced,
                 "duplicates": found.duplicates,
                 "rejected": found.rejected,
+                "ignored": found.ignored,
+                "pending": found.is_pending,
                 "errors": found.errors,
             }
         )

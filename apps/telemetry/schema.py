@@ -89,6 +89,8 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     replaced = serializers.IntegerField()
     duplicates = serializers.IntegerField()
     rejected = serializers.IntegerField()
+    ignored = serializers.IntegerField(help_text="recognised as no energy and no work, and left alone")
+    pending = serializers.BooleanField(help_text="an uploaded file that is not worked off yet")
     errors = RowErrorSerializer(many=True)  # type: ignore[assignment]
 
 

@@ -25,7 +25,7 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.procurement.models import Instrument, StandardSupply
 from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
-from apps.telemetry.models import AttributionRule, Estimate, GapDecision, Meter, MeterKind, Receipt, Source, TeamName
+from apps.telemetry.models import AttributionRule, Estimate, GapDecision, Meter, MeterKind, Receipt, Source, TeamName, Upload
 from apps.workloads.models import AIModel, Workload
 from tests.disclosures.example import example_snapshot
 
@@ -136,6 +136,9 @@ def build(slug: str, quarter: Quarter) -> Estate:
         rejected=0,
         body_digest="0" * 64,
     )
+    Upload.unscoped.create(
+        organisation=organisation, receipt=receipt, file_name=f"{slug}.csv", file_digest="0" * 64, file_bytes=1
+    )
     return Estate(
         organisation=organisation,
         site=site,
@@ -243,6 +246,7 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "supply_id": lambda estate: estate.standard_supply.pk,
     "instrument_id": lambda estate: estate.instrument.pk,
     "adoption_id": lambda estate: estate.adoption.pk,
+    "upload_id": lambda estate: Upload.unscoped.get(organisation=estate.organisation).public_id,
     "import_id": lambda estate: estate.factor_import.public_id,
     "dataset_id": lambda estate: estate.own_dataset.pk,
     "public_id": lambda estate: estate.disclosure.public_id,

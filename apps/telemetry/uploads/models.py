@@ -20,6 +20,7 @@ class Upload(OrganisationOwned):
         GENERIC = "generic", "Any CSV, columns chosen"
 
     class State(models.TextChoices):
+        ASKED = "asked", "Waits for an answer"
         QUEUED = "queued", "Queued"
         WORKING = "working", "Being read"
         DONE = "done", "Stored"
