@@ -6,6 +6,7 @@ from apps.telemetry import views
 from apps.telemetry.replay.views import replay
 
 urlpatterns = [
+    path("", include("apps.telemetry.uploads.urls")),
     path("", include("apps.telemetry.attribution.urls")),
     path("ingest/", views.ingest_log, name="ingest-log"),
     path("ingest/<uuid:receipt_id>/", views.receipt, name="receipt"),

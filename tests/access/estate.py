@@ -25,7 +25,17 @@ from apps.organisations.authentication import new_key
 from apps.organisations.models import ApiKey, Membership, Organisation, Person, Role, Team
 from apps.procurement.models import Instrument, StandardSupply
 from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
-from apps.telemetry.models import AttributionRule, Estimate, GapDecision, Meter, MeterKind, Receipt, Source, TeamName, Upload
+from apps.telemetry.models import (
+    AttributionRule,
+    Estimate,
+    GapDecision,
+    Meter,
+    MeterKind,
+    Receipt,
+    Source,
+    TeamName,
+    Upload,
+)
 from apps.workloads.models import AIModel, Workload
 from tests.disclosures.example import example_snapshot
 

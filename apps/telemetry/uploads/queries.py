@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +10,13 @@ from django.db.models import QuerySet
 
 from apps.organisations.models import Organisation
 from apps.telemetry.models import Upload
+from apps.telemetry.uploads.formats.base import FileRefusedError, delimiter_of, header_of, text_of
 from apps.telemetry.uploads.services import IN_PROGRESS
 
 SHOWN_UPLOADS = 50
 SHOWN_ERRORS = 100
+PREVIEW_BYTES = 64 * 1024
+PREVIEW_ROWS = 5
 
 
 def uploads(organisation: Organisation | int) -> QuerySet[Upload]:
@@ -57,3 +61,18 @@ def as_answer(taken: Upload) -> dict[str, Any]:
         "error": taken.error,
         "report": report,
     }
+
+
+def preview(taken: Upload) -> tuple[list[str], list[list[str]]]:
+    """The columns of a file and its first rows, to choose from; nothing where it is no CSV or is gone."""
+    try:
+        with taken.file.open("rb") as file:
+            text = text_of(file.read(PREVIEW_BYTES))
+    except (FileNotFoundError, FileRefusedError, ValueError):
+        return [], []
+    columns = header_of(text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines or lines[0].lstrip().startswith(("{", "[")):
+        return [], []
+    reader = csv.reader(lines[1 : PREVIEW_ROWS + 1], delimiter=delimiter_of(lines[0]), skipinitialspace=True)
+    return columns, [row for row in reader if len(row) == len(columns)]
