@@ -74,12 +74,13 @@ class Cache:
     # By what the key says for those who do not say it themselves, then by everything said.
     ids: dict[tuple[str | None, str], dict[tuple[Any, ...], Ids]] = field(default_factory=lambda: defaultdict(dict))
     ranges: dict[int, tuple[int, int]] = field(default_factory=dict)  # source: first and last reading [ms]
-    # Of meters, likewise by the key: what identifies a series to its ids (series, meter, source, kind).
-    series: dict[tuple[str | None, str], dict[tuple[Any, ...], tuple[int, int, int, int]]] = field(
+    # Of meters, likewise by the key: what identifies a series to its ids (meters.interning.SeriesIds).
+    series: dict[tuple[str | None, str], dict[tuple[Any, ...], Any]] = field(
         default_factory=lambda: defaultdict(dict)
     )
     series_ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
-    meter_hours: dict[int, int] = field(default_factory=dict)  # meter: a reading early in its latest hour [ms]
+    # Of meters, and of series by -id: a value early in the latest hour seen [ms] (meters.marks).
+    meter_hours: dict[int, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

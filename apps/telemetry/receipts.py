@@ -75,12 +75,12 @@ def correct(context: IntakeContext, receipt_id: int, result: Result) -> None:
 def public_id_of(context: IntakeContext) -> uuid.UUID:
     """The public id of the receipt that the batch is stored into. Raises ``Receipt.DoesNotExist``."""
     found = Receipt.objects.of(context.organisation_id).values_list("public_id", flat=True)
-    return found.get(pk=context.receipt_id)
+    return found.get(pk=context.receipt_id or 0)
 
 
 def add(context: IntakeContext, result: Result) -> None:
     """Add up what became of one more batch of a request that takes several."""
-    receipts = Receipt.objects.of(context.organisation_id).filter(pk=context.receipt_id)
+    receipts = Receipt.objects.of(context.organisation_id).filter(pk=context.receipt_id or 0)
     receipt = receipts.select_for_update().only("errors").get()
     receipts.update(
         accepted=F("accepted") + result.accepted,

@@ -67,7 +67,7 @@ StoredValues = dict[tuple[int, int], float | None]  # (at ms, series id) -> valu
 
 
 class Neighbours(NamedTuple):
-    """Of some meters, in their order, the nearest readings outside what is being stored [ms]; 0: there is none."""
+    """Of some meters or series, in their order, the nearest values outside what is being stored [ms]; 0: none."""
 
     before_ms: Int64Array
     after_ms: Int64Array
@@ -98,8 +98,10 @@ class Writer(Protocol):
     def newest_meter_reading(self, organisation_id: int, since_ms: int) -> int | None:
         """Time of the organisation's newest meter reading from a time on [ms]."""
 
-    def neighbours(self, meters: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int) -> Neighbours:
-        """The nearest readings of each meter, of whatever series, before ``first_ms`` and after ``last_ms``."""
+    def neighbours(
+        self, meters: Int64Array, series: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int
+    ) -> Neighbours:
+        """The nearest values before ``first_ms`` and after ``last_ms``, of a series or (series 0) of all of a meter."""
 
     def insert_meters(self, rows: MeterRows) -> int:
         """Store the meter readings whose key is free; the number stored."""

@@ -22,17 +22,19 @@ _NEIGHBOURS = """
 SELECT coalesce((
         SELECT max(found.at_ms) FROM telemetry_series s, LATERAL (
             SELECT at_ms FROM telemetry_meterreading r
-            WHERE r.series_id = s.id AND r.at_ms < seen.first AND r.at_ms >= seen.first - %b
+            WHERE r.series_id = s.id AND r.at_ms < seen.first AND r.at_ms >= seen.first - %b AND r.value IS NOT NULL
             ORDER BY at_ms DESC LIMIT 1
-        ) found WHERE s.meter_id = seen.meter AND s.last_at >= to_timestamp((seen.first - %b) / 1000.0)
+        ) found WHERE s.meter_id = seen.meter AND seen.series IN (0, s.id)
+            AND s.last_at >= to_timestamp((seen.first - %b) / 1000.0)
     ), 0), coalesce((
         SELECT min(found.at_ms) FROM telemetry_series s, LATERAL (
             SELECT at_ms FROM telemetry_meterreading r
-            WHERE r.series_id = s.id AND r.at_ms > seen.last AND r.at_ms <= seen.last + %b
+            WHERE r.series_id = s.id AND r.at_ms > seen.last AND r.at_ms <= seen.last + %b AND r.value IS NOT NULL
             ORDER BY at_ms LIMIT 1
-        ) found WHERE s.meter_id = seen.meter AND s.last_at >= to_timestamp((seen.last - %b) / 1000.0)
+        ) found WHERE s.meter_id = seen.meter AND seen.series IN (0, s.id)
+            AND s.last_at >= to_timestamp((seen.last - %b) / 1000.0)
     ), 0)
-FROM unnest(%b, %b, %b) WITH ORDINALITY AS seen(meter, first, last, place) ORDER BY seen.place
+FROM unnest(%b, %b, %b, %b) WITH ORDINALITY AS seen(meter, series, first, last, place) ORDER BY seen.place
 """
 
 
@@ -52,7 +54,9 @@ class PostgresqlMeterWriter:
             found = cursor.fetchone()
         return None if found is None else int(found[0])
 
-    def neighbours(self, meters: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int) -> Neighbours:
+    def neighbours(
+        self, meters: Int64Array, series: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int
+    ) -> Neighbours:
         with connection.wrap_database_errors, raw_cursor() as cursor:
             cursor.execute(
                 _NEIGHBOURS,
@@ -62,12 +66,13 @@ class PostgresqlMeterWriter:
                     Int8(within_ms),
                     Int8(TOUCHED_LATE_MS),
                     meters,
+                    series,
                     first_ms,
                     last_ms,
                 ),
             )
             found = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 2)
-        return Neighbours(found[:, 0], found[:, 1])
+        return Neighbours(found[:, 0].copy(), found[:, 1].copy())
 
     def insert_meters(self, rows: MeterRows) -> int:
         value = "nullif(value, 'NaN')" if np.isnan(rows.value).any() else "value"

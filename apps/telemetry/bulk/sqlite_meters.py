@@ -9,12 +9,14 @@ from apps.telemetry.batch import Int64Array
 from apps.telemetry.bulk import MeterRows, Neighbours, StoredValues
 
 _BEFORE = """
-SELECT max((SELECT r.at_ms FROM telemetry_meterreading r WHERE r.series_id = s.id AND r.at_ms < ? AND r.at_ms >= ?
-            ORDER BY r.at_ms DESC LIMIT 1)) FROM telemetry_series s WHERE s.meter_id = ?
+SELECT max((SELECT r.at_ms FROM telemetry_meterreading r
+            WHERE r.series_id = s.id AND r.at_ms < ? AND r.at_ms >= ? AND r.value IS NOT NULL
+            ORDER BY r.at_ms DESC LIMIT 1)) FROM telemetry_series s WHERE s.meter_id = ? AND ? IN (0, s.id)
 """
 _AFTER = """
-SELECT min((SELECT r.at_ms FROM telemetry_meterreading r WHERE r.series_id = s.id AND r.at_ms > ? AND r.at_ms <= ?
-            ORDER BY r.at_ms LIMIT 1)) FROM telemetry_series s WHERE s.meter_id = ?
+SELECT min((SELECT r.at_ms FROM telemetry_meterreading r
+            WHERE r.series_id = s.id AND r.at_ms > ? AND r.at_ms <= ? AND r.value IS NOT NULL
+            ORDER BY r.at_ms LIMIT 1)) FROM telemetry_series s WHERE s.meter_id = ? AND ? IN (0, s.id)
 """
 
 
@@ -34,15 +36,17 @@ class SqliteMeterWriter:
             found = cursor.fetchone()[0]
         return None if found is None else int(found)
 
-    def neighbours(self, meters: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int) -> Neighbours:
+    def neighbours(
+        self, meters: Int64Array, series: Int64Array, first_ms: Int64Array, last_ms: Int64Array, within_ms: int
+    ) -> Neighbours:
         connection.ensure_connection()
         before, after = np.zeros(len(meters), np.int64), np.zeros(len(meters), np.int64)
-        seen = zip(meters.tolist(), first_ms.tolist(), last_ms.tolist(), strict=True)
+        seen = zip(meters.tolist(), series.tolist(), first_ms.tolist(), last_ms.tolist(), strict=True)
         with connection.wrap_database_errors:
             cursor = connection.connection.cursor()
-            for i, (meter, first, last) in enumerate(seen):
-                before[i] = cursor.execute(_BEFORE, (first, first - within_ms, meter)).fetchone()[0] or 0
-                after[i] = cursor.execute(_AFTER, (last, last + within_ms, meter)).fetchone()[0] or 0
+            for i, (meter, one, first, last) in enumerate(seen):
+                before[i] = cursor.execute(_BEFORE, (first, first - within_ms, meter, one)).fetchone()[0] or 0
+                after[i] = cursor.execute(_AFTER, (last, last + within_ms, meter, one)).fetchone()[0] or 0
         return Neighbours(before, after)
 
     def insert_meters(self, rows: MeterRows) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,19 +18,21 @@ from django.db import IntegrityError, transaction
 
 from apps.telemetry import bulk, heard, names, receipts
 from apps.telemetry import intake as intervals
-from apps.telemetry.batch import BoolArray, Int64Array, RowError, shown
+from apps.telemetry.batch import BoolArray, Float64Array, Int64Array, RowError, shown
 from apps.telemetry.bulk import MeterRows, StoredValues
 from apps.telemetry.intake import IntakeContext
 from apps.telemetry.meters import interning
-from apps.telemetry.meters.batch import MeterBatch
-from apps.telemetry.meters.interning import SeriesResolution
-from apps.telemetry.meters.marks import Extents, Marks, extents_of
-from apps.telemetry.meters.models import MeterKind
+from apps.telemetry.meters.batch import MeterBatch, SeriesSaid
+from apps.telemetry.meters.interning import SeriesIds, SeriesResolution
+from apps.telemetry.meters.marks import Extents, Marks, MeterColumns, extents_of
+from apps.telemetry.meters.units import per_unit
 from apps.telemetry.rules import iso
 from apps.telemetry.wake import wake_worker
 
 NO_VALUE = float(2**63 - 16)  # exporters that have no value send the largest integers there are
 FUTURE_MS = 600_000
+MOST_AMOUNT = 4e18  # microwatt-hours, or units of work, that fit the accounts (as in ``increments``)
+SOMETIMES_TOO_MUCH = 1e6  # below, no unit makes a value too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,13 @@ def _valid(batch: MeterBatch, latest_ms: int) -> MeterBatch:
         errors.append(RowError(int(batch.index[i]), "time", _time_of(int(at_ms[i])), expected))
     for i in np.flatnonzero(is_timely & ~is_value & is_said).tolist():
         errors.append(RowError(int(batch.index[i]), "value", shown(float(value[i])), "a finite number, 0 or more"))
+    if len(batch) and float(np.max(value, where=kept, initial=0)) >= SOMETIMES_TOO_MUCH:
+        most = _most_of(batch.series)[batch.series_codes]
+        is_much = kept & (value >= most)
+        kept &= ~is_much
+        for i in np.flatnonzero(is_much).tolist():
+            expected = f"less than {most[i]:.3g} {batch.series[int(batch.series_codes[i])].meter.unit}"
+            errors.append(RowError(int(batch.index[i]), "value", shown(float(value[i])), expected))
     ignored = batch.ignored + int((is_timely & ~is_said).sum())
     return MeterBatch(
         protocol=batch.protocol,
@@ -149,6 +159,11 @@ def _valid(batch: MeterBatch, latest_ms: int) -> MeterBatch:
         ignored=ignored,
         errors=errors,
     )
+
+
+def _most_of(series: Sequence[SeriesSaid]) -> Float64Array:
+    """Of each series the value that is more than any device can have counted, in the meter's unit."""
+    return np.array([MOST_AMOUNT / float(per_unit(said.meter.unit)) for said in series], dtype=np.float64)
 
 
 def _time_of(milliseconds: int) -> Any:
@@ -181,7 +196,7 @@ class _Writing:
     ) -> None:
         self.batch, self.resolution, self.context, self.writer = batch, resolution, context, writer
         self.outcome = _Outcome(ignored=batch.ignored, errors=list(batch.errors))
-        self.ids = np.empty((0, 4), np.int64)  # series, meter, source, kind of each reading
+        self.ids = np.empty((0, len(SeriesIds._fields)), np.int64)  # of each reading
 
     def write(self, *, alone: bool) -> MeterAnswer:
         marks = self._resolve(alone=alone)
@@ -218,7 +233,7 @@ class _Writing:
             return None
         self.writer.take_meters(context.organisation_id, alone=alone)
         self.resolution.create_missing(np.unique(batch.series_codes).tolist())
-        nobody = (0, 0, 0, 0)  # series without a valid reading
+        nobody = SeriesIds(0, 0, 0, 0, 0)  # series without a valid reading
         self.ids = np.array([ids or nobody for ids in self.resolution.ids], dtype=np.int64)[batch.series_codes]
         marks = Marks(self._extents(), self.resolution.cache.meter_hours, self.writer, context.organisation_id)
         if marks.must_be_alone and not alone:
@@ -228,7 +243,17 @@ class _Writing:
 
     def _extents(self) -> Extents:
         batch, ids = self.batch, self.ids
-        return extents_of(ids[:, 1], batch.at_ms, batch.start_ms, ids[:, 3] == MeterKind.DELTA)
+        return extents_of(
+            MeterColumns(
+                series=ids[:, 0],
+                meter=ids[:, 1],
+                kind=ids[:, 3],
+                is_work=ids[:, 4] > 0,
+                at_ms=batch.at_ms,
+                value=batch.value,
+                start_ms=batch.start_ms,
+            )
+        )
 
     def _rows(self, receipt_id: int) -> MeterRows:
         batch = self.batch

@@ -33,12 +33,13 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class SeriesIds(NamedTuple):
-    """Primary keys of a series and of what it belongs to, and the meter's kind."""
+    """Primary keys of a series and of what it belongs to; the meter's kind, and whether it counts work (0 or 1)."""
 
     series: int
     meter: int
     source: int
     kind: int
+    is_work: int
 
 
 def key_of(said: SeriesSaid) -> tuple[Any, ...]:
@@ -78,7 +79,8 @@ def resolve(defaults: names.Defaults, door: str, series: Sequence[SeriesSaid]) -
     """Look a batch's series up in memory. Reads nothing but the version of the mappings, every few seconds."""
     cache = names.cache_of(defaults.organisation_id)
     known = cache.series[defaults.of_key]
-    return SeriesResolution(defaults, door, series, cache, [known.get(key_of(said)) for said in series])
+    ids: list[SeriesIds | None] = [known.get(key_of(said)) for said in series]
+    return SeriesResolution(defaults, door, series, cache, ids)
 
 
 def clean(text: str, longest: int) -> str:
@@ -139,7 +141,7 @@ class _Making:
             self._create_series(missing)
             known |= self._known_series(list(missing))
         return [
-            SeriesIds(known[digest], meter.pk, meter.source_id, meter.kind)
+            SeriesIds(known[digest], meter.pk, meter.source_id, meter.kind, int(meter.quantity != Quantity.ENERGY))
             for digest, meter in zip(digests, of_series, strict=True)
         ]
 
@@ -337,7 +339,7 @@ def attribute(defaults: names.Defaults, door: str, series: Sequence[tuple[str, L
     namings = []
     for source, labels, said in series:
         naming = attribution_rules.apply(rules, door, labels, said)
-        words = {}
+        words: dict[str, Any] = {}
         for word, longest in _LONGEST.items():
             value = getattr(naming, word)
             words[word] = clean(value, longest) or None if value else None

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
 
-from apps.organisations.models import Organisation, Team
+from apps.organisations.models import Organisation
 from apps.sites.models import Site
 from apps.telemetry.batch import Naming, Place
-from apps.telemetry.intake import IntakeContext, OtherBodyError
+from apps.telemetry.intake import IntakeContext
 from apps.telemetry.meters import intake
-from apps.telemetry.meters.batch import DEVICE_COUNTER, DEVICE_GAUGE, MeterBatch, MeterSaid, SeriesSaid
+from apps.telemetry.meters.batch import DEVICE_COUNTER, MeterBatch, MeterSaid, SeriesSaid
 from apps.telemetry.models import (
-    Attribution,
-    AttributionRule,
     DirtyHour,
     Meter,
     MeterKind,
     MeterReading,
-    Quantity,
     Receipt,
     Series,
     Source,
@@ -32,6 +27,7 @@ pytestmark = pytest.mark.django_db
 
 HOUR = 3_600_000
 NINE = 1_782_896_400_000  # 2026-07-01T09:00:00Z
+HALF_PAST = NINE + HOUR // 2
 
 
 def counter(gpu: str = "GPU-1", **labels: str) -> SeriesSaid:
@@ -69,9 +65,9 @@ def marked() -> list[int]:
 
 
 def test_a_reading_is_stored_with_all_that_it_needs(context: IntakeContext, site: Site) -> None:
-    answer = intake.store(batch_of((counter(), NINE, 5.5), ignored=3), context)
+    answer = intake.store(batch_of((counter(), HALF_PAST, 5.5), ignored=3), context)
     assert (answer.accepted, answer.ignored, answer.rejected) == (1, 3, 0)
-    assert stored() == [(NINE, 5.5)]
+    assert stored() == [(HALF_PAST, 5.5)]
     source = Source.unscoped.get()
     assert (source.name, source.device, source.precedence) == ("GPU-1", "GPU-1", DEVICE_COUNTER)
     assert (source.within, source.door) == ("node-1", "prometheus")
