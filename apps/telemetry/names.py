@@ -75,9 +75,7 @@ class Cache:
     ids: dict[tuple[str | None, str], dict[tuple[Any, ...], Ids]] = field(default_factory=lambda: defaultdict(dict))
     ranges: dict[int, tuple[int, int]] = field(default_factory=dict)  # source: first and last reading [ms]
     # Of meters, likewise by the key: what identifies a series to its ids (meters.interning.SeriesIds).
-    series: dict[tuple[str | None, str], dict[tuple[Any, ...], Any]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
+    series: dict[tuple[str | None, str], dict[tuple[Any, ...], Any]] = field(default_factory=lambda: defaultdict(dict))
     series_ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
     # Of meters, and of series by -id: a value early in the latest hour seen [ms] (meters.marks).
     meter_hours: dict[int, int] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.audit.models import AuditEvent
 from apps.core.windows import epoch_ms
 from apps.organisations.models import Organisation, Person, Role, Team
-from apps.telemetry import names
+from apps.telemetry import bulk, names
 from apps.telemetry.batch import Naming
 from apps.telemetry.models import (
     Attribution,
@@ -69,6 +69,7 @@ def gpu(organisation: Organisation, team: Team) -> Source:
         last_at=now - timedelta(hours=1, minutes=5),
     )
     at = epoch_ms(now - timedelta(hours=3))
+    bulk.writer().prepare_meters(np.array([at, at + 2 * HOUR_MS]))
     MeterReading.objects.create(organisation=organisation, at_ms=at, series=series, value=5_000_100, receipt_id=1)
     MeterReading.objects.create(
         organisation=organisation, at_ms=at + 2 * HOUR_MS, series=series, value=6_000_100, receipt_id=1
