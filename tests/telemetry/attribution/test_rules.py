@@ -54,9 +54,7 @@ def test_a_rule_for_one_door_is_not_tried_at_another():
     assert apply([rule("m", "team", door="otlp")], "prometheus", [("m", "x")], Naming("a")).team is None
 
 
-def test_standard_rules_are_there_before_anything_came_and_stay_removed(
-    organisation: Organisation, officer: Person
-):
+def test_standard_rules_are_there_before_anything_came_and_stay_removed(organisation: Organisation, officer: Person):
     rules = rules_of(organisation.pk)
     assert len(rules) == len(STANDARD)
     services.delete_rule(rule=rules[0], actor=officer.email)
