@@ -10,7 +10,6 @@ from drf_spectacular.openapi import AutoSchema
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
     target_class = "apps.organisations.authentication.ApiKeyAuthentication"
-    match_subclasses = True  # the doors of other protocols take the same key in other places
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
