@@ -9,8 +9,11 @@ Python one needs the standard library only.
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+
+from apps.dashboards import client_snippets as clients
 
 EXAMPLE_POWER_W = 350
 KEY_PLACEHOLDER = "YOUR_KEY"
@@ -47,6 +50,7 @@ class Snippet:
     label: str
     text: str
     hint: str
+    is_reading: bool = False  # sends one reading at once; the others set up a client
 
 
 def source_name(name: str) -> str:
@@ -57,11 +61,81 @@ def source_name(name: str) -> str:
 def snippets(*, url: str, key: str, name: str, kind: SourceKind) -> list[Snippet]:
     """The tabs of the Connect page, in their order. ``url`` is the address of ``/api/v1/samples``."""
     source = source_name(name)
-    return [
-        Snippet("curl", "curl", _curl(url, key, source, kind), "Paste it into a terminal."),
-        Snippet("python", "Python", _python(url, key, source, kind), "Standard library only, Python 3.8 or newer."),
-        Snippet("csv", "CSV", _csv(url, key, source, kind), "Any file with such a header line can be sent like this."),
+    base = url.removesuffix("/api/v1/samples")
+    made = [
+        Snippet("curl", "curl", _curl(url, key, source, kind), "Paste it into a terminal.", is_reading=True),
+        Snippet(
+            "python",
+            "Python",
+            _python(url, key, source, kind),
+            "Standard library only, Python 3.8 or newer.",
+            is_reading=True,
+        ),
+        Snippet(
+            "csv",
+            "CSV",
+            _csv(url, key, source, kind),
+            "Any file with such a header line can be sent like this.",
+            is_reading=True,
+        ),
+        Snippet(
+            "prometheus",
+            "Prometheus",
+            clients.prometheus(base, key),
+            "Into prometheus.yml. Only energy and work are sent; energy appears with the second sample of a counter.",
+        ),
+        Snippet(
+            "opentelemetry",
+            "OpenTelemetry",
+            clients.opentelemetry(base, key),
+            "Environment of a program with an OpenTelemetry SDK. The namespace names the team, the service the model.",
+        ),
+        Snippet(
+            "collector",
+            "OTel Collector",
+            clients.collector(base, key),
+            "Into the Collector's configuration, beside the receivers that you have.",
+        ),
+        Snippet(
+            "codecarbon",
+            "CodeCarbon",
+            clients.codecarbon(base, key, experiment_id(name)),
+            "Into .codecarbon.config of the folder that the job runs in.",
+        ),
+        Snippet(
+            "slurm",
+            "Slurm",
+            clients.slurm(base, key),
+            "Into an epilog or a nightly job. Right for exclusive allocations; jobs sent before are duplicates.",
+        ),
+        Snippet(
+            "nvidia-smi",
+            "nvidia-smi",
+            clients.nvidia_smi(base, key),
+            "A minute of power of every GPU, sent as a file.",
+        ),
+        Snippet(
+            "kubernetes",
+            "Kubernetes",
+            clients.kubernetes(base, key),
+            "A secret, and remote write for a Prometheus of the operator. Energy from the DCGM exporter or Kepler.",
+        ),
     ]
+    order = ORDER[kind]
+    return sorted(made, key=lambda snippet: order.index(snippet.id) if snippet.id in order else len(order))
+
+
+# What usually measures such a thing comes first; the rest follows.
+ORDER = {
+    SourceKind.TRAINING: ("curl", "python", "codecarbon", "opentelemetry", "slurm", "nvidia-smi", "csv"),
+    SourceKind.INFERENCE: ("curl", "prometheus", "opentelemetry", "kubernetes", "python", "csv"),
+    SourceKind.NODE: ("curl", "prometheus", "collector", "kubernetes", "nvidia-smi", "slurm", "python", "csv"),
+}
+
+
+def experiment_id(name: str) -> str:
+    """An id for a CodeCarbon experiment, the same for the same name."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"esgportal:{source_name(name)}"))
 
 
 def _curl(url: str, key: str, source: str, kind: SourceKind) -> str:

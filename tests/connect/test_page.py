@@ -45,8 +45,8 @@ def test_team_and_site_can_be_left_for_later(signed_in: Client, form: dict[str, 
 def test_every_snippet_has_the_key_and_the_address_in_it(signed_in: Client, form: dict[str, str]):
     page = signed_in.post("/o/acme/connect/", form).content.decode()
     key = KEY.search(page)[1]
-    blocks = re.findall(r'<pre id="code-(\w+)"[^>]*>(.*?)</pre>', page, re.DOTALL)
-    assert [name for name, _ in blocks] == ["curl", "python", "csv"]
+    blocks = re.findall(r'<pre id="code-([\w-]+)"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    assert {name for name, _ in blocks} >= {"curl", "python", "csv", "prometheus", "opentelemetry", "codecarbon"}
     for _, text in blocks:
         assert key in text
         assert "http://testserver/api/v1/samples" in text
