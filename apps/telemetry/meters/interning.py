@@ -300,9 +300,13 @@ def _stored_name(said: MeterSaid, meters: Mapping[str, Meter]) -> str:
 def _cleaned(said: SeriesSaid) -> SeriesSaid:
     meter = said.meter._replace(name=clean(said.meter.name, METER_NAME), metric=clean(said.meter.metric, METRIC_NAME))
     place = meter.place._replace(device=clean(meter.place.device, 200), within=clean(meter.place.within, 200))
-    naming = said.naming._replace(
-        source=clean(said.naming.source, names.SOURCE_NAME) or meter.name[: names.SOURCE_NAME]
-    )
+    words: dict[str, Any] = {
+        word: clean(value, _LONGEST.get(word, names.SOURCE_NAME))
+        for word, value in said.naming._asdict().items()
+        if isinstance(value, str)
+    }
+    naming = said.naming._replace(**words)
+    naming = naming._replace(source=naming.source or meter.name[: names.SOURCE_NAME])
     whole = 1_000_000  # a label may be long; its digest is of all of it
     labels = tuple((clean(name, 200), clean(value, whole)) for name, value in said.labels)
     return SeriesSaid(meter._replace(place=place), naming, labels)
