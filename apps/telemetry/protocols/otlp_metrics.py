@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from apps.telemetry.batch import Naming
 from apps.telemetry.meters.batch import (
@@ -23,14 +26,17 @@ from apps.telemetry.meters.batch import (
     SeriesSaid,
 )
 from apps.telemetry.meters.models import MeterKind, Quantity
-from apps.telemetry.protocols.metrics_table import MOST_NAME, recognise, shortened
+from apps.telemetry.protocols.metrics_table import MOST_NAME, metric_named, recognise, shortened
 
+CUMULATIVE = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
+DELTA = metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
 Labels = Mapping[str, str]
 ENERGY, POWER = ("hw.energy", "hw.host.energy"), ("hw.power", "hw.host.power")
 TOKENS = "gen_ai.client.token.usage"
 # Of the client's view only: its tokens and its operations are those of the same calls. The server's own duration
 # (gen_ai.server.request.duration) would count each request that both sides report twice.
 REQUESTS = "gen_ai.client.operation.duration"
+COUNTED = (REQUESTS,)  # histograms of which the count is the work; of all others it is the sum
 TOKEN_TYPES = ("input", "output")
 # Units as UCUM and as people write them: the unit a meter has here, and what a value is multiplied with.
 UNITS = {
@@ -49,7 +55,24 @@ UNITS = {
     "uW": ("uW", 1.0),
 }
 _UUID = re.compile(r"^(?:GPU-|MIG-)?[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$|^GPU-\S+$")
+_NAMES = frozenset((*ENERGY, *POWER, TOKENS, REQUESTS))
 _POWER_UNITS = ("W", "mW", "uW")
+
+
+class Said(NamedTuple):
+    """What a metric says of all its points. ``shape``: ``gauge``, ``sum`` or ``histogram`` (of either sort)."""
+
+    name: str
+    unit: str = ""
+    shape: str = "sum"
+    temporality: int = CUMULATIVE
+    is_monotonic: bool = True
+
+    @property
+    def kind(self) -> MeterKind:
+        if self.shape == "gauge":
+            return MeterKind.GAUGE
+        return MeterKind.DELTA if self.temporality == DELTA else MeterKind.COUNTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +86,49 @@ class Known:
 class FaultyMetricError(ValueError):
     """A metric that means energy and says it in a way that cannot be counted: what was got, what is expected."""
 
-    def __init__(self, field: str, got: str, expected: str) -> None:
+    def __init__(self, field: str, got: str | int, expected: str) -> None:
         super().__init__(expected)
         self.field, self.got, self.expected = field, got, expected
 
 
-def understood(name: str, unit: str, labels: Labels, kind: MeterKind, *, is_monotonic: bool = True) -> Known | None:
-    """The meter that a metric's point reports, or None where it is no energy and no work.
+def concerns(name: str) -> bool:
+    """Whether points of a metric of this name can be energy or work at all."""
+    return name in _NAMES or metric_named(name) is not None or metric_named(f"{name}_sum") is not None
 
-    ``kind``: what the point's type and temporality say. Raises :class:`FaultyMetricError`.
+
+def understood(metric: Said, labels: Labels) -> Known | None:
+    """The meter that a metric's point with these labels reports, or None where it is no energy and no work.
+
+    Raises :class:`FaultyMetricError`.
     """
-    if name in ENERGY or name in POWER:
-        return _hardware(name, unit, labels, kind, is_monotonic=is_monotonic)
-    if name in (TOKENS, REQUESTS):
-        return _generative(name, labels, kind)
-    return _from_table(name, labels, kind)
+    if metric.name in ENERGY or metric.name in POWER:
+        known: Known | None = _hardware(metric, labels)
+    elif metric.name in (TOKENS, REQUESTS):
+        known = _generative(metric, labels)
+    else:
+        known = _from_table(metric, labels)
+    if known is not None and metric.shape != "gauge" and metric.temporality not in (CUMULATIVE, DELTA):
+        raise FaultyMetricError("aggregation_temporality", metric.temporality, "1 (delta) or 2 (cumulative)")
+    return known
 
 
-def _hardware(name: str, unit: str, labels: Labels, kind: MeterKind, *, is_monotonic: bool) -> Known:
+def _hardware(metric: Said, labels: Labels) -> Known:
+    name, kind = metric.name, metric.kind
     is_energy = name in ENERGY
-    known = UNITS.get(unit or ("J" if is_energy else "W"))
+    known = UNITS.get(metric.unit or ("J" if is_energy else "W"))
     if known is None or (known[0] in _POWER_UNITS) is is_energy:
         wanted = "J, kJ, MJ, mJ, uJ, Wh or kWh" if is_energy else "W, kW, mW or uW"
-        raise FaultyMetricError("unit", unit, f"{wanted} for {name}")
-    if is_energy and (kind == MeterKind.GAUGE or not is_monotonic):
-        raise FaultyMetricError("sum", "gauge" if kind == MeterKind.GAUGE else "non-monotonic sum", "a monotonic sum")
-    if not is_energy and kind != MeterKind.GAUGE:
-        raise FaultyMetricError("gauge", "sum", f"a gauge for {name}")
+        raise FaultyMetricError("unit", metric.unit, f"{wanted} for {name}")
+    wanted_shape = "sum" if is_energy else "gauge"
+    if metric.shape != wanted_shape or not metric.is_monotonic:
+        got = metric.shape if metric.is_monotonic else "sum that is not monotonic"
+        raise FaultyMetricError("data", got, f"a {'monotonic sum' if is_energy else 'gauge'} for {name}")
     host = host_of(labels)
-    is_host = name.startswith("hw.host.")
     kind_of = labels.get("hw.type", "")
-    device = _device(labels, host, kind_of, is_host=is_host)
-    is_accelerator = kind_of == "gpu" or bool(_UUID.match(device))
+    # The case with everything in it is the whole host, and not one more part beside the others.
+    is_host = name.startswith("hw.host.") or (kind_of == "enclosure" and bool(host))
+    source, device = _device(labels, host, kind_of, is_host=is_host)
+    is_accelerator = kind_of == "gpu" or (not kind_of and device.startswith(("GPU-", "MIG-")))
     counter, gauge = (DEVICE_COUNTER, DEVICE_GAUGE) if is_accelerator else (NODE_COUNTER, NODE_GAUGE)
     meter = MeterSaid(
         name=shortened(f"{name} {device}{_temporality(kind)}", 300),
@@ -109,18 +143,24 @@ def _hardware(name: str, unit: str, labels: Labels, kind: MeterKind, *, is_monot
         power_cap_w=GPU_CAP_W if is_accelerator else HOST_CAP_W,
     )
     boundary = "accelerator" if is_accelerator else "node" if kind_of in ("enclosure", "power_supply") else "host"
-    naming = Naming(source=shortened(device, MOST_NAME), boundary=boundary, method="measured")
+    naming = Naming(source=shortened(source, MOST_NAME), boundary=boundary, method="measured")
     return Known(SeriesSaid(meter, naming, _pairs(labels)), known[1])
 
 
-def _device(labels: Labels, host: str, kind_of: str, *, is_host: bool) -> str:
-    if is_host:
-        return host or labels.get("service.name") or "host"
+def _device(labels: Labels, host: str, kind_of: str, *, is_host: bool) -> tuple[str, str]:
+    """The name of the source and the identity of the device: a UUID, else the host and what the part is called there.
+
+    Where no host is said, services of one name on several machines are told apart by their instance: they would else
+    be taken for several reports of one device, of which one counts.
+    """
     given = labels.get("hw.id") or labels.get("hw.serial_number") or ""
-    if _UUID.match(given):
-        return given
-    part = given or labels.get("hw.name") or kind_of or "device"
-    return f"{host}/{part}" if host else "/".join(word for word in (labels.get("service.name", ""), part) if word)
+    if not is_host and _UUID.match(given):
+        return given, given
+    part = "" if is_host else given or labels.get("hw.name") or kind_of or "device"
+    place = host or labels.get("service.name") or "host"
+    source = f"{place}/{part}" if part else place
+    instance = "" if host else labels.get("service.instance.id", "")
+    return source, f"{source} of {instance}" if instance else source
 
 
 def host_of(labels: Labels) -> str:
@@ -128,7 +168,8 @@ def host_of(labels: Labels) -> str:
     return next((labels[name] for name in ("host.name", "k8s.node.name", "host.id") if labels.get(name)), "")
 
 
-def _generative(name: str, labels: Labels, kind: MeterKind) -> Known | None:
+def _generative(metric: Said, labels: Labels) -> Known | None:
+    name, kind = metric.name, metric.kind
     if name == TOKENS and labels.get("gen_ai.token.type") not in TOKEN_TYPES:
         return None  # cached and reasoning tokens are among the input and output
     model = labels.get("gen_ai.response.model") or labels.get("gen_ai.request.model") or ""
@@ -146,16 +187,21 @@ def _generative(name: str, labels: Labels, kind: MeterKind) -> Known | None:
     return Known(SeriesSaid(meter, naming, _pairs(labels)))
 
 
-def _from_table(name: str, labels: Labels, kind: MeterKind) -> Known | None:
+def _from_table(metric: Said, labels: Labels) -> Known | None:
+    """A metric of the Prometheus table, as a Collector passes it on: histograms without their ``_sum``."""
     given = dict(labels)
     for attribute, label in (("host.name", "host_name"), ("service.instance.id", "instance"), ("service.name", "job")):
         if attribute in given:
             given.setdefault(label, given[attribute])
-    said = recognise(name, given)
+    said = recognise(metric.name, given)
+    if said is None and metric.shape == "histogram":
+        said = recognise(f"{metric.name}_sum", given)
     if said is None:
         return None
-    if kind == MeterKind.DELTA and said.meter.kind == MeterKind.COUNTER:
-        meter = said.meter._replace(kind=kind, name=shortened(f"{said.meter.name}{_temporality(kind)}", 300))
+    if metric.kind == MeterKind.DELTA and said.meter.kind == MeterKind.COUNTER:
+        meter = said.meter._replace(
+            kind=MeterKind.DELTA, name=shortened(f"{said.meter.name}{_temporality(MeterKind.DELTA)}", 300)
+        )
         said = said._replace(meter=meter)
     return Known(said)
 
