@@ -8,6 +8,7 @@ from apps.telemetry.replay.views import replay
 urlpatterns = [
     path("", include("apps.telemetry.uploads.urls")),
     path("", include("apps.telemetry.attribution.urls")),
+    path("", include("apps.telemetry.codecarbon.urls")),
     path("ingest/", views.ingest_log, name="ingest-log"),
     path("ingest/<uuid:receipt_id>/", views.receipt, name="receipt"),
     path("ingest/<uuid:receipt_id>/replay/", replay, name="receipt-replay"),

@@ -28,6 +28,7 @@ from apps.sites.models import ControlClass, PuePeriod, Site, SiteMeasurement
 from apps.telemetry.models import (
     AttributionRule,
     Estimate,
+    Experiment,
     GapDecision,
     Meter,
     MeterKind,
@@ -126,6 +127,7 @@ def build(slug: str, quarter: Quarter) -> Estate:
     )
     _, prefix, digest = new_key()
     source = Source.unscoped.create(organisation=organisation, name=f"{slug}/gpu0", site=site)
+    Experiment.unscoped.create(organisation=organisation, experiment_id=slug)
     AttributionRule.unscoped.create(organisation=organisation, position=1, label="namespace", target="team")
     Meter.unscoped.create(
         organisation=organisation,
@@ -247,6 +249,7 @@ ARGUMENTS: dict[str, Callable[[Estate], Any]] = {
     "membership_id": lambda estate: estate.member.pk,
     "key_id": lambda estate: estate.api_key.pk,
     "source_id": lambda estate: estate.source.pk,
+    "experiment_id": lambda estate: Experiment.objects.of(estate.organisation).get().pk,
     "rule_id": lambda estate: AttributionRule.objects.of(estate.organisation).get().pk,
     "meter_id": lambda estate: Meter.unscoped.get(source=estate.source).pk,
     "team_name_id": lambda estate: estate.team_name.pk,

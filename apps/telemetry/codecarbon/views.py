@@ -1,0 +1,88 @@
+"""The page of CodeCarbon's experiments: who they are, what to paste, and the CO2 that clients declare. No rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.core.units import PPM
+from apps.organisations.models import Organisation
+from apps.organisations.pages import PageRequest, actor_of, report_errors, requires
+from apps.organisations.roles import Capability
+from apps.telemetry import queries as telemetry
+from apps.telemetry.codecarbon import queries, services
+from apps.telemetry.codecarbon.models import Experiment
+
+
+class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
+    pue = forms.DecimalField(
+        label="The tracker's own pue setting",
+        required=False,
+        min_value=1,
+        max_value=10,
+        decimal_places=6,
+        help_text="1 if nobody ever set it. It is in the energy already, and is divided out again.",
+    )
+
+    class Meta:
+        model = Experiment
+        fields = ["name", "team", "model", "site", "kind", "device"]
+        labels = {"model": "AI model", "device": "Host, if others measure it too"}
+        help_texts = {"device": "As it is called on Sources; then each joule counts once."}
+
+    def __init__(self, data: Any = None, *, organisation: Organisation, instance: Experiment | None = None) -> None:
+        initial = {"pue": f"{instance.pue_ppm / PPM:g}" if instance and instance.pue_ppm else ""}
+        super().__init__(data, instance=instance, initial=initial)
+        self.fields["name"].required = True
+        self.fields["team"].queryset = telemetry.teams(organisation)  # type: ignore[attr-defined]
+        self.fields["site"].queryset = telemetry.sites(organisation)  # type: ignore[attr-defined]
+
+    def given(self) -> dict[str, Any]:
+        said = {name: self.cleaned_data[name] for name in self.Meta.fields}
+        pue = self.cleaned_data["pue"]
+        return {**said, "pue_ppm": None if pue is None else round(pue * PPM)}
+
+
+@requires(Capability.READ)
+@require_GET
+def codecarbon(request: PageRequest) -> HttpResponse:
+    context = {
+        "rows": queries.experiments(request.organisation),
+        "declared": queries.declared(request.organisation),
+        "endpoint": request.build_absolute_uri("/api/codecarbon"),
+    }
+    return render(request, "telemetry/codecarbon/experiments.html", context)
+
+
+@requires(Capability.CONNECT)
+@require_http_methods(["GET", "POST"])
+def experiment(request: PageRequest, experiment_id: int | None = None) -> HttpResponse:
+    """Register an experiment that has run, or a new one that gets an id."""
+    found = None
+    if experiment_id is not None:
+        found = queries.experiment(request.organisation, experiment_id)
+        if found is None:
+            raise Http404("No such experiment.")
+    form = ExperimentForm(request.POST or None, organisation=request.organisation, instance=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            # Read anew: the form has put its values into the instance already.
+            kept = queries.experiment(request.organisation, experiment_id) if experiment_id is not None else None
+            if kept is None:
+                services.new_experiment(organisation=request.organisation, actor=actor_of(request), **form.given())
+            else:
+                services.register(experiment=kept, actor=actor_of(request), **form.given())
+        except ValidationError as error:
+            report_errors(form, error, {"pue_ppm": "pue"})
+        else:
+            messages.success(request, "The experiment is registered. Figures of its past runs follow within a minute.")
+            return redirect("codecarbon", request.organisation.slug)
+    context = {"form": form, "experiment": found}
+    status = 422 if request.method == "POST" else 200
+    return render(request, "telemetry/codecarbon/experiment.html", context, status=status)
