@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import threading
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import cramjam
 import numpy as np
@@ -32,7 +33,8 @@ _ZERO_HEAD, _ZERO_BYTES = b"\x12\x07\x10", 9
 _TIME_TAG = 0x10
 _SHIFTS = np.array([0, 7, 14, 21, 28, 35], dtype=np.int64)
 
-_known: dict[bytes, SeriesSaid | None] = {}
+_IGNORED: Final = "ignored"  # understood, and no energy and no work
+_known: dict[bytes, SeriesSaid | Literal["ignored"]] = {}
 _lock = threading.Lock()
 
 
@@ -101,29 +103,26 @@ def decode(body: bytes) -> MeterBatch:
 
 def _take_series(message: bytes, found: _Found) -> None:
     """One ``TimeSeries``: labels, then samples. One sample after known labels, the usual case, needs no parser."""
+    # One look-up each: another thread may drop what is known in between.
     labels, tail = message[:-_SAMPLE_BYTES], message[-_SAMPLE_BYTES:]
-    if tail[:3] == _SAMPLE_HEAD and tail[11] == _TIME_TAG and labels in _known:
-        known = _known[labels]
-        index = found.samples
-        found.samples += 1
-        if known is None:
+    if tail[:3] == _SAMPLE_HEAD and tail[11] == _TIME_TAG and (known := _known.get(labels)) is not None:
+        if known == _IGNORED:
             found.ignored += 1
-            return
-        found.quick.append(tail)
-        found.quick_codes.append(found.code(known))
-        found.quick_index.append(index)
+        else:
+            found.quick.append(tail)
+            found.quick_codes.append(found.code(known))
+            found.quick_index.append(found.samples)
+        found.samples += 1
         return
     labels, tail = message[:-_ZERO_BYTES], message[-_ZERO_BYTES:]
-    if tail[:3] == _ZERO_HEAD and labels in _known:
-        known = _known[labels]
-        index = found.samples
-        found.samples += 1
-        if known is None:
+    if tail[:3] == _ZERO_HEAD and (known := _known.get(labels)) is not None:
+        if known == _IGNORED:
             found.ignored += 1
-            return
-        found.zeros.append(tail)
-        found.zero_codes.append(found.code(known))
-        found.zero_index.append(index)
+        else:
+            found.zeros.append(tail)
+            found.zero_codes.append(found.code(known))
+            found.zero_index.append(found.samples)
+        found.samples += 1
         return
     _take_slowly(message, found)
 
@@ -147,7 +146,7 @@ def _take_slowly(message: bytes, found: _Found) -> None:
         else:
             at = _skip(message, at, end)  # exemplars, histograms
             in_order = False
-    known = _understood(pairs)
+    known = _understood(pairs) or _IGNORED
     key = message[:labels_end]
     if in_order and len(key) <= MOST_LABELS_BYTES:
         with _lock:
@@ -157,7 +156,7 @@ def _take_slowly(message: bytes, found: _Found) -> None:
     for milliseconds, value, stale in samples:
         index = found.samples
         found.samples += 1
-        if known is None:
+        if known == _IGNORED:
             found.ignored += 1
         else:
             found.slow.append((found.code(known), index, milliseconds, value, stale))

@@ -1,0 +1,110 @@
+"""A server that is killed between write and answer: ``python -m tests.telemetry.prometheus.mortal PORT``.
+
+The portal's own application, unchanged; a process forked for each connection serves one request. What happens to the
+process is decided by the odd or even number of its connection, and by the mode that a line on standard input sets:
+
+- ``answer``: the killing is over, every request is answered.
+- ``killed``: every first request of two is killed with SIGKILL once the application has given its answer (so the
+  database has committed), before a byte of it is sent.
+- ``sometime``: every first of two is killed by a timer of the kernel, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import random
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import django
+
+
+def read_request(connection: socket.socket) -> dict[str, Any]:
+    stream = connection.makefile("rb")
+    method, path, _ = stream.readline().decode().split()
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": True,
+    }
+    while line := stream.readline().strip().decode():
+        name, _, value = line.partition(":")
+        name = name.upper().replace("-", "_")
+        environ[name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"] = value.strip()
+    environ["wsgi.input"] = io.BytesIO(stream.read(int(environ.get("CONTENT_LENGTH", 0))))
+    return environ
+
+
+def serve(application: Any, connection: socket.socket, *, dies_before_answer: bool) -> None:
+    status = ""
+
+    def start_response(line: str, _: list[tuple[str, str]], *__: Any) -> None:
+        nonlocal status
+        status = line
+
+    body: Iterable[bytes] = application(read_request(connection), start_response)
+    content = b"".join(body)
+    if dies_before_answer:
+        os.kill(os.getpid(), signal.SIGKILL)
+    connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n".encode())
+    if not status.startswith("204"):
+        connection.sendall(f"Content-Length: {len(content)}\r\n".encode())
+    connection.sendall(b"\r\n" + (b"" if status.startswith("204") else content))
+
+
+def main(port: int) -> None:
+    django.setup()
+    from django.db import connections
+
+    from esgportal.wsgi import application
+
+    # Once without a key, so that not every child has to load the routes; then each makes its own connections.
+    nobody = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/prometheus/write", "SERVER_NAME": "127.0.0.1"}
+    warm = {**nobody, "SERVER_PORT": "80", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr}
+    list(application({**warm, "wsgi.url_scheme": "http"}, lambda *_: None))
+    connections.close_all()
+    gc.freeze()  # a child's collector would copy every page of what they share
+    random.seed(4)
+    listener = socket.create_server(("127.0.0.1", port), backlog=64)
+    mode, number = "killed", 0
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            mode, number = line.strip(), 0
+            sys.stdout.write(f"{mode}\n")
+            sys.stdout.flush()
+            continue
+        connection, _ = listener.accept()
+        is_victim, number = mode != "answer" and number % 2 == 0, number + 1
+        limit = random.uniform(0.001, 0.06)
+        child = os.fork()
+        if not child:
+            if is_victim and mode == "sometime":
+                signal.setitimer(signal.ITIMER_REAL, limit)  # SIGALRM's default action ends the process
+            serve(application, connection, dies_before_answer=is_victim and mode == "killed")
+            os._exit(0)
+        connection.close()
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
