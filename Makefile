@@ -42,7 +42,7 @@ base: python
 	@$(PYTHON) requirements/install.py base pango
 
 dev: python
-	@$(PYTHON) requirements/install.py dev pango chromium poppler redis
+	@$(PYTHON) requirements/install.py dev pango chromium poppler redis prometheus
 
 python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found. Try: make PYTHON=/path/to/python3.12"; exit 1; }

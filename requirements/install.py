@@ -97,6 +97,6 @@ if __name__ == "__main__":
     if lock not in COVERED_BY or any(need not in system.PACKAGES for need in needs):
         sys.exit(f"usage: python requirements/install.py base|dev [{'|'.join(system.PACKAGES)} ...]")
     missing = [need for need in needs if not comes_as_a_package(need) and not system.require(need)]
-    if missing:
+    if set(missing) - system.OPTIONAL:
         sys.exit(1)
     install(lock)

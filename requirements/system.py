@@ -1,4 +1,4 @@
-"""Checks what the portal needs of the operating system: ``python requirements/system.py pango|chromium|poppler|redis``.
+"""Checks what the portal needs of the operating system: ``python requirements/system.py NEED ...`` (see PACKAGES).
 
 What is missing is installed with the system's package manager when the user may do so (root, sudo without a
 password, or Homebrew); else the exact line to run is named and the exit status is 1. Standard library only,
@@ -48,7 +48,15 @@ PACKAGES = {
         "brew": ("poppler",),
     },
     "redis": {"apt-get": ("redis-server",), "dnf": ("redis",), "apk": ("redis",), "brew": ("redis",)},
+    "prometheus": {
+        "apt-get": ("prometheus",),
+        "dnf": ("prometheus",),
+        "apk": ("prometheus",),
+        "brew": ("prometheus",),
+    },
 }
+# Only one test and one benchmark need it, and say so where it is missing: the set-up goes on without it.
+OPTIONAL = {"prometheus"}
 INSTALL = {
     "apt-get": ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends"),
     "dnf": ("dnf", "install", "--assumeyes", "--quiet"),
@@ -91,6 +99,7 @@ PRESENT = {
     "chromium": lambda: browser() is not None,
     "poppler": lambda: shutil.which("pdftoppm") is not None,
     "redis": lambda: shutil.which("redis-server") is not None,
+    "prometheus": lambda: shutil.which("prometheus") is not None,
 }
 
 
