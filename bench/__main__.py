@@ -15,6 +15,7 @@ from bench.harness import ROOT, folder, note, postgresql
 GROUPS = [
     ("ingest", "postgresql", {"I1", "I2", "I3", "I4", "I9", "I10"}),
     ("ingest", "sqlite", {"I7"}),
+    ("remote_write", "postgresql", {"M1", "M2"}),
     ("storage", "postgresql", {"S1", "S2"}),
     ("storage", "sqlite", {"S1", "S2"}),
     ("aggregation", "postgresql", {"A1", "A3", "A4", "A5"}),
