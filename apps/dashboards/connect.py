@@ -106,7 +106,8 @@ def connect_key(request: PageRequest, key_id: int) -> HttpResponse:
 def connect_status(request: PageRequest, key_id: int) -> HttpResponse:
     """What has arrived with the key, as JSON: state, figures, and the panel as the page would show it.
 
-    ``state`` is waiting, rejected, calculating or settled; energies are kWh, emissions kg; null is not known (yet).
+    ``state`` is waiting, pending (a file), rejected, baseline (meters, read once), calculating or settled; energies are
+    kWh, emissions kg; null is not known (yet).
     """
     row = _key(request, key_id)
     reading = first_reading(row)
