@@ -146,7 +146,7 @@ def _take_slowly(message: bytes, found: _Found) -> None:
         else:
             at = _skip(message, at, end)  # exemplars, histograms
             in_order = False
-    known = _understood(pairs) or _IGNORED
+    known: SeriesSaid | Literal["ignored"] = _understood(pairs) or _IGNORED
     key = message[:labels_end]
     if in_order and len(key) <= MOST_LABELS_BYTES:
         with _lock:

@@ -11,7 +11,8 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from apps.telemetry.models import MeterReading, Receipt, Source
+from apps.organisations.models import Team
+from apps.telemetry.models import MeterReading, Receipt, Series, Source
 from tests.telemetry.prometheus.conftest import Write, at, snappy
 from tests.telemetry.prometheus.writing import DCGM, DCGM_LABELS, STALE, UUID, field, named, request, series
 
@@ -250,3 +251,77 @@ def test_neither_path_redirects(client: Client, key: str, path: str):
         headers={"Authorization": f"Bearer {key}", "Content-Encoding": "snappy"},
     )
     assert answer.status_code == 204
+
+
+def test_the_workloads_own_labels_go_before_the_exporters(write: Write, team: Team, energy: Energy):
+    exporter = {"namespace": "monitoring", "pod": "dcgm-exporter-x", "container": "exporter"}
+    for name, value in (("exported_namespace", team.slug), ("pod_namespace", team.slug)):
+        device = f"GPU-{name}"
+        write(gpu((at("10:00:00"), 0), (at("10:30:00"), 3_600_000), UUID=device, **exporter, **{name: value}))
+    assert energy("team")["vision"]["it_energy_kwh"] == 0.002
+    labels = Series.unscoped.first().labels
+    assert (labels["namespace"], labels["exporter_namespace"]) == (team.slug, "monitoring")
+
+
+def test_packages_dram_and_cores_within_psys_count_once(write: Write, energy: Energy):
+    labels = {"instance": "node-9:9100", "index": "0"}
+    for zone, joules in (("psys", 36_000), ("package", 18_000), ("core", 9_000), ("dram", 3_600)):
+        write(named(f"node_rapl_{zone}_joules_total", labels, (at("10:00:00"), 0), (at("10:30:00"), joules)))
+    assert sum(row["it_energy_kwh"] for row in energy().values()) == 0.01
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kepler_node_cpu_active_joules_total",
+        "kepler_node_cpu_watts",
+        "kepler_container_cpu_joules_total",
+        "kepler_process_cpu_joules_total",
+        "DCGM_FI_DEV_GPU_TEMP",
+    ],
+)
+def test_what_repeats_another_metric_is_ignored(write: Write, name: str):
+    labels = {"node_name": "node-9", "zone": "package", "instance": "kepler:9102", "container_id": "a", "pid": "1"}
+    assert write(named(name, labels | {"UUID": UUID}, (at("10:00:00"), 1))).status_code == 204
+    assert MeterReading.objects.count() == 0
+    assert Receipt.unscoped.get().ignored == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value", "kwh"),
+    [
+        ("nv_energy_consumption", {"gpu_uuid": UUID}, 3_600, 0.001),
+        ("scaph_host_energy_microjoules", {"instance": "node-9:8080"}, 3.6e9, 0.001),
+        ("scaph_socket_energy_microjoules", {"instance": "node-9:8080", "socket_id": "0"}, 3.6e9, 0.001),
+        ("node_rapl_joules_total", {"instance": "node-9:9100", "rapl_zone": "package-0"}, 3_600, 0.001),
+        ("energy_monitor_gpu_energy_joules", {"window": "epoch", "index": "0", "job": "zeus"}, 3_600, 0.001),
+        ("codecarbon_energy_total", {"project_name": "llm"}, 0.001, 0.001),
+    ],
+)
+def test_units_of_the_exporters(
+    write: Write, energy: Energy, name: str, labels: dict[str, str], value: float, kwh: float
+):
+    write(named(name, labels, (at("10:00:00"), 0), (at("10:30:00"), value)))
+    assert sum(row["it_energy_kwh"] for row in energy().values()) == kwh
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("ray_vllm_generation_tokens_total", "tokens"),
+        ("vllm_prompt_tokens_total", "tokens"),
+        ("tgi_request_generated_tokens_sum", "tokens"),
+        ("tgi_request_success", "requests"),
+        ("nv_inference_request_success", "requests"),
+        ("nv_inference_count", "samples"),
+        ("ts_inference_requests_total", "requests"),
+    ],
+)
+def test_work_of_inference_servers(write: Write, client: Client, key: str, energy: Energy, name: str, work: str):
+    labels = {"model_name": "my-llm", "instance": "gpu-1:8000"}
+    write(named(name, labels, (at("10:00:00"), 100), (at("10:30:00"), 350)))
+    energy()
+    rows = client.get(
+        "/api/v1/samples?from=2026-07-01&to=2026-07-02", headers={"Authorization": f"Bearer {key}"}
+    ).json()["results"]
+    assert sum(row["work"].get(work, 0) for row in rows) == 250
