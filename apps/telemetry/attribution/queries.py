@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.core.units import MICROWATT_HOURS_PER_MILLIWATT_HOUR
 from apps.core.windows import epoch_ms
 from apps.organisations.models import Organisation, Team
+from apps.sites.models import Site
 from apps.telemetry.attribution import rules as pure
 from apps.telemetry.attribution.models import AttributionRule
 from apps.telemetry.attribution.rules import STANDARD
@@ -65,17 +66,23 @@ class PreviewRow:
     then: dict[str, str]
 
     @property
-    def is_assigned(self) -> bool:
+    def gets_team(self) -> bool:
         return bool(self.then["team"]) and not self.now["team"]
+
+    @property
+    def gets_site(self) -> bool:
+        return bool(self.then["site"]) and not self.now["site"]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What rules would do with the energy of a window [mWh]."""
+    """What rules would do with the energy of a window that has no team or no site [mWh]."""
 
     window: str
-    unassigned_milliwatt_hours: int
-    assigned_milliwatt_hours: int
+    no_team_milliwatt_hours: int
+    no_site_milliwatt_hours: int
+    gets_team_milliwatt_hours: int
+    gets_site_milliwatt_hours: int
     rows: list[PreviewRow]
     more: int = 0
     labels_seen: dict[str, list[str]] = field(default_factory=dict)
@@ -91,11 +98,11 @@ GROUP BY reading.source_id, reading.attribution_id
 
 
 def preview(organisation: Organisation, rules: Sequence[AttributionRule]) -> Preview:
-    """What ``rules`` would make of the energy that no team is charged with: of the last hour, or further back where
-    that holds none."""
+    """What ``rules`` would make of the energy that has no team or no site: of the last hour, or further back where that
+    holds none."""
     for length, words in PREVIEWS:
         found = _preview(organisation, rules, length, words)
-        if found.unassigned_milliwatt_hours:
+        if found.rows:
             break
     return found
 
@@ -108,10 +115,13 @@ def _preview(organisation: Organisation, rules: Sequence[AttributionRule], lengt
     series = (
         Series.objects.of(organisation)
         .filter(meter__source_id__in=sources)
-        .select_related("meter__source", "attribution__team_name__team", "attribution__model", "attribution__site")
+        .select_related(
+            "meter__source__site", "attribution__team_name__team", "attribution__model", "attribution__site"
+        )
         .order_by("pk")
     )
     teams = _team_spellings(organisation)
+    sites = set(Site.objects.of(organisation).values_list("code", flat=True))
     seen: dict[str, set[str]] = {}
     rows: list[PreviewRow] = []
     taken: set[tuple[int, int]] = set()
@@ -124,24 +134,36 @@ def _preview(organisation: Organisation, rules: Sequence[AttributionRule], lengt
         if key in taken or key not in energy:
             continue  # a slice of a shared device is attributed in parts: its energy stands under another attribution
         taken.add(key)
-        rows.append(_row(one, energy[key], rules, teams))
-    unassigned = [row for row in rows if not row.now["team"]]
+        rows.append(_row(one, energy[key], rules, teams, sites))
+    unassigned = [row for row in rows if not (row.now["team"] and row.now["site"])]
     unassigned.sort(key=lambda row: -row.energy_milliwatt_hours)
+
+    def energy_of(chosen: Iterable[PreviewRow]) -> int:
+        return sum(row.energy_milliwatt_hours for row in chosen)
+
     return Preview(
         window=words,
-        unassigned_milliwatt_hours=sum(row.energy_milliwatt_hours for row in unassigned),
-        assigned_milliwatt_hours=sum(row.energy_milliwatt_hours for row in unassigned if row.is_assigned),
+        no_team_milliwatt_hours=energy_of(row for row in unassigned if not row.now["team"]),
+        no_site_milliwatt_hours=energy_of(row for row in unassigned if not row.now["site"]),
+        gets_team_milliwatt_hours=energy_of(row for row in unassigned if row.gets_team),
+        gets_site_milliwatt_hours=energy_of(row for row in unassigned if row.gets_site),
         rows=unassigned[:MOST_SHOWN],
         more=max(0, len(unassigned) - MOST_SHOWN),
         labels_seen={name: sorted(values) for name, values in sorted(seen.items())},
     )
 
 
-def _row(series: Series, energy: int, rules: Sequence[AttributionRule], teams: dict[str, str]) -> PreviewRow:
+def _row(
+    series: Series, energy: int, rules: Sequence[AttributionRule], teams: dict[str, str], sites: set[str]
+) -> PreviewRow:
     said = series.attribution
     naming = Naming(**{"source": "", **series.said})
     then = pure.apply(rules, series.door, list(series.labels.items()), naming)
     team = series.team_slug or then.team or ""
+    site = said.site or series.meter.source.site
+    # What no rule decides falls back to the key's site, and to that which somebody gave the source.
+    source_site = series.meter.source.site.code if series.meter.source.site else ""
+    fallback = series.site_code or source_site
     return PreviewRow(
         labels=series.labels,
         source=series.meter.source.name,
@@ -149,9 +171,13 @@ def _row(series: Series, energy: int, rules: Sequence[AttributionRule], teams: d
         now={
             "team": said.team_name.team.name if said.team_name and said.team_name.team else "",
             "model": said.model.name if said.model else "",
-            "site": said.site.code if said.site else "",
+            "site": site.code if site else "",
         },
-        then={"team": teams.get(team.casefold(), ""), "model": then.model or "", "site": then.site or ""},
+        then={
+            "team": teams.get(team.casefold(), ""),
+            "model": then.model or "",
+            "site": then.site if then.site in sites else fallback,
+        },
     )
 
 

@@ -113,8 +113,8 @@ def test_a_preview_says_what_a_rule_would_assign_and_saves_nothing(
     count = len(rules_of(organisation.pk))
     form = {"label": "namespace", "pattern": "ns-*", "target": "team", "value": "Vision", "door": "", "preview": "1"}
     page = engineer.post("/o/acme/attribution/add/", form).content.decode()
-    assert "would assign" in page
-    assert '<span class="chip good">Vision</span>' in page
+    assert "would give a team to" in page
+    assert 'Unassigned → <span class="chip ok">Vision</span>' in page
     assert len(rules_of(organisation.pk)) == count
 
 
