@@ -1,12 +1,12 @@
 """A server that is killed between write and answer: ``python -m tests.telemetry.prometheus.mortal PORT``.
 
-The portal's own application, unchanged; a process forked for each connection serves one request. What happens to the
-process is decided by the odd or even number of its connection, and by the mode that a line on standard input sets:
+The portal's own application, unchanged, as a prefork server has it: one process that lives on, and processes forked
+from it with a database connection of their own. The mode is set by a line on standard input:
 
-- ``answer``: the killing is over, every request is answered.
-- ``killed``: every first request of two is killed with SIGKILL once the application has given its answer (so the
-  database has committed), before a byte of it is sent.
-- ``sometime``: every first of two is killed by a timer of the kernel, wherever it stands.
+- ``answer``: every request is answered.
+- ``killed``: every first request of two is served by a fork that is killed with SIGKILL once the application has given
+  its answer (so the database has committed), before a byte of it is sent.
+- ``sometime``: every first of two is served by a fork that a timer of the kernel kills, wherever it stands.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import django
@@ -74,15 +75,10 @@ def main(port: int) -> None:
 
     from esgportal.wsgi import application
 
-    # Once without a key, so that not every child has to load the routes; then each makes its own connections.
-    nobody = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/prometheus/write", "SERVER_NAME": "127.0.0.1"}
-    warm = {**nobody, "SERVER_PORT": "80", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr}
-    list(application({**warm, "wsgi.url_scheme": "http"}, lambda *_: None))
-    connections.close_all()
-    gc.freeze()  # a child's collector would copy every page of what they share
+    gc.freeze()  # a fork's collector would copy every page of what they share
     random.seed(4)
     listener = socket.create_server(("127.0.0.1", port), backlog=64)
-    mode, number = "killed", 0
+    mode, number = "answer", 0
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
         if sys.stdin in ready:
@@ -95,12 +91,18 @@ def main(port: int) -> None:
             continue
         connection, _ = listener.accept()
         is_victim, number = mode != "answer" and number % 2 == 0, number + 1
-        limit = random.uniform(0.001, 0.06)
+        if not is_victim:
+            with suppress(ValueError):  # a connection that says nothing asks whether the server is there
+                serve(application, connection, dies_before_answer=False)
+            connection.close()
+            connections.close_all()  # a fork must not inherit one
+            continue
+        limit = random.uniform(0.001, 0.04)
         child = os.fork()
         if not child:
-            if is_victim and mode == "sometime":
+            if mode == "sometime":
                 signal.setitimer(signal.ITIMER_REAL, limit)  # SIGALRM's default action ends the process
-            serve(application, connection, dies_before_answer=is_victim and mode == "killed")
+            serve(application, connection, dies_before_answer=mode == "killed")
             os._exit(0)
         connection.close()
         os.waitpid(child, 0)
