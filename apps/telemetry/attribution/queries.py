@@ -164,8 +164,10 @@ def _row(
     # What no rule decides falls back to the key's site, and to that which somebody gave the source.
     source_site = series.meter.source.site.code if series.meter.source.site else ""
     fallback = series.site_code or source_site
+    ruled = {rule.label for rule in rules}
     return PreviewRow(
-        labels=series.labels,
+        # What rules go by first, so that a list that shows one label of each shows that.
+        labels=dict(sorted(series.labels.items(), key=lambda label: (label[0] not in ruled, label[0]))),
         source=series.meter.source.name,
         energy_milliwatt_hours=(energy + MICROWATT_HOURS_PER_MILLIWATT_HOUR // 2) // MICROWATT_HOURS_PER_MILLIWATT_HOUR,
         now={

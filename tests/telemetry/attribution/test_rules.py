@@ -155,3 +155,23 @@ def test_a_key_of_a_team_goes_before_every_rule(
         headers={"Authorization": f"Bearer {key}", "Content-Encoding": "snappy"},
     )
     assert energy_by("team", "2026-07-01", "2026-07-02")["vision"]["it_energy_kwh"] == 0.01
+
+
+def test_a_preview_says_which_energy_gets_a_site(
+    engineer: Client, client: Client, make_key: Callable[..., str], site: Any, organisation: Organisation
+):
+    now = int(time.time() * 1000)
+    labels = DCGM_LABELS | {"rack": f"{site.code}-row-3"}
+    client.generic(
+        "POST",
+        "/api/prometheus/write",
+        body(named(DCGM, labels, (now - 600_000, 0), (now - 60_000, 360_000_000))),
+        content_type="application/x-protobuf",
+        headers={"Authorization": f"Bearer {make_key()}", "Content-Encoding": "snappy"},
+    )
+    settle(organisation.pk)
+    form = {"label": "rack", "pattern": "*", "target": "site", "value": site.code, "door": "", "preview": "1"}
+    page = engineer.post("/o/acme/attribution/add/", form).content.decode()
+    assert f'none → <span class="chip ok">{site.code}</span>' in page
+    unknown = engineer.post("/o/acme/attribution/add/", form | {"value": ""}).content.decode()
+    assert "none →" not in unknown
