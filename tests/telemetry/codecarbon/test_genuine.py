@@ -51,7 +51,7 @@ def recorder(portal: Portal) -> Iterator[Recorder]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """``run(command, **settings)``: run a program with ``CODECARBON_*`` settings in a folder of its own; what it says."""
+    """``run(command, **settings)``: run a program with ``CODECARBON_*`` settings in a folder of its own."""
 
     def start(command: list[str], **settings: str) -> str:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CODECARBON_")}
@@ -92,7 +92,7 @@ def test_a_tracker_with_three_settings(
 ) -> None:
     """``api_endpoint``, ``api_key`` and ``experiment_id``, and nothing else that is ours."""
     said = run(
-        tracker(5.2, 'output_methods=["api", "csv"]'),
+        tracker(4.2, 'output_methods=["api", "csv"]'),
         CODECARBON_API_ENDPOINT=f"http://127.0.0.1:{recorder.port}/api/codecarbon",
         CODECARBON_API_KEY=key,
         CODECARBON_EXPERIMENT_ID=EXPERIMENT,
@@ -119,7 +119,7 @@ def test_posts_that_were_lost_are_not_sent_again(
     """The client notices nothing and retries nothing; what it lost is in its file alone."""
     recorder.refusing = {"/api/codecarbon/emissions"}
     run(
-        tracker(4.2, 'output_methods=["api", "csv"]'),
+        tracker(2.2, 'output_methods=["api", "csv"]'),
         CODECARBON_API_ENDPOINT=f"http://127.0.0.1:{recorder.port}/api/codecarbon",
         CODECARBON_API_KEY=key,
     )
@@ -137,7 +137,7 @@ def test_posts_that_were_lost_are_not_sent_again(
 def test_codecarbon_monitor(recorder: Recorder, run: Callable[..., str], key: str, organisation: Organisation) -> None:
     command = [str(Path(sys.executable).parent / "codecarbon"), "monitor", "--offline", "--country-iso-code", "FRA"]
     run(
-        [*command, "--measure-power-secs", "1", "--api-call-interval", "2", "--", "sleep", "5.2"],
+        [*command, "--measure-power-secs", "1", "--api-call-interval", "2", "--", "sleep", "4.2"],
         CODECARBON_API_ENDPOINT=f"http://127.0.0.1:{recorder.port}/api/codecarbon",
         CODECARBON_API_KEY=key,
         CODECARBON_EXPERIMENT_ID=EXPERIMENT,
