@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards import calculations, connect, recipes, source_pages, views
+from apps.dashboards import calculations, connect, declared, recipes, source_pages, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -21,6 +21,7 @@ urlpatterns = [
     path("sources/<int:source_id>/", source_pages.source, name="source"),
     path("sources/<int:source_id>/interval/", source_pages.set_interval, name="source-interval"),
     path("sources/meters/<int:meter_id>/", source_pages.change_meter, name="meter-change"),
+    path("codecarbon/", declared.codecarbon, name="codecarbon"),
     path("connect/", connect.connect, name="connect"),
     path("connect/recipes/", recipes.recipe, name="recipes"),
     path("connect/recipes/<slug:name>/", recipes.recipe, name="recipe"),

@@ -97,3 +97,22 @@ class TotalsView(CodeCarbonView):
     def post(self, request: Request) -> HttpResponse:
         """Store the running total of a run of CodeCarbon's http output."""
         return self.created(self.take(request, services.take_total))
+
+
+class OtherView(DoorView):
+    """What the client's set-up wizard calls besides. Nobody needs it: an experiment is made on a page here."""
+
+    protocol = codecarbon.DOOR
+    authentication_classes = []
+    permission_classes = []
+
+    def post(self, request: Request) -> HttpResponse:
+        raise Problem(
+            404,
+            "Nothing is here",
+            "Set api_endpoint to the address that ends in /api/codecarbon, with the api_key and the experiment_id that"
+            " the portal's CodeCarbon page shows. `codecarbon config` is not needed.",
+        )
+
+    get = post
+    schema = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,7 +26,7 @@ from apps.telemetry.meters import intake, interning
 from apps.telemetry.meters.batch import MeterBatch, SeriesSaid
 from apps.telemetry.meters.intake import MeterAnswer
 from apps.telemetry.meters.services import mark_meters_dirty
-from apps.telemetry.models import DeclaredEmissions, Meter, Series, Source
+from apps.telemetry.models import DeclaredEmissions, Meter, MeterKind, Series, Source
 from apps.telemetry.protocols import codecarbon
 from apps.telemetry.protocols.codecarbon import FaultyFieldError, Whose
 
@@ -87,11 +88,12 @@ def take_emission(*, content: dict[str, Any], context: IntakeContext) -> MeterAn
     duration = codecarbon.number(content, "duration", required=False)
     kg = codecarbon.number(content, "emissions_sum", required=False)
     # A run is announced just before its first post: only there does its duration say since when the energy was used.
-    is_first = not DeclaredEmissions.objects.of(context.organisation_id).filter(run=str(run.run_id)).exists()
+    name = codecarbon.run_meter_name(str(run.run_id))
+    is_first = not Meter.objects.of(context.organisation_id).filter(name=name).exists()
     at_ms = epoch_ms(at)
     start_ms = at_ms - max(1, round(duration)) * 1000 if is_first else 0
     answer = _store(series_of(run), at_ms, energy, start_ms, context)
-    _declare(codecarbon.run_meter_name(str(run.run_id)), str(run.run_id), at_ms, energy, kg, run.said, context)
+    _declare(name, str(run.run_id), at_ms, energy, kg, run.said, context)
     return answer
 
 
@@ -131,11 +133,19 @@ def take_total(*, content: dict[str, Any], context: IntakeContext) -> MeterAnswe
     start = at - timedelta(seconds=duration)
     identity = _identity(labels, pue, context)
     start_ms = _known_start(identity, epoch_ms(start), context.organisation_id)
-    whose = Whose(name=project, pue_ppm=round(pue * PPM))
+    whose = _whose_total(project, labels.get("experiment_id", ""), round(pue * PPM), context.organisation_id)
     said = codecarbon.total_series(identity, start_ms, whose, labels)
     answer = _store(said, epoch_ms(at), energy, min(start_ms, epoch_ms(at) - 1), context)
     _declare(said.meter.name, f"{identity} {start_ms}", epoch_ms(at), energy, kg, labels, context, start_ms=start_ms)
     return answer
+
+
+def _whose_total(project: str, experiment_id: str, pue_ppm: int, organisation_id: int) -> Whose:
+    """What is registered of the experiment that a running total names; its PUE is the payload's own."""
+    known = Experiment.objects.of(organisation_id).select_related("team", "site")
+    experiment = known.filter(experiment_id=experiment_id, is_registered=True).first()
+    whose = Whose(name=project) if experiment is None else whose_is(experiment)
+    return replace(whose, name=project, pue_ppm=pue_ppm)
 
 
 def _identity(labels: dict[str, str], pue: float, context: IntakeContext) -> str:
@@ -238,17 +248,19 @@ def _check(experiment: Experiment) -> None:
 
 
 def _follow(experiment: Experiment) -> None:
-    """Have the runs of an experiment counted as it is registered now."""
+    """Have the runs of an experiment counted as it is registered now, by whichever output they came."""
     organisation_id = experiment.organisation_id
     whose = whose_is(experiment)
-    names = [codecarbon.run_meter_name(str(run_id)) for run_id in experiment.runs.values_list("run_id", flat=True)]
-    meters = list(Meter.objects.of(organisation_id).filter(name__in=names).select_related("source"))
-    for meter in meters:
+    meters = Meter.objects.of(organisation_id).select_related("source")
+    meters = meters.filter(series__door=codecarbon.DOOR, series__labels__experiment_id=experiment.experiment_id)
+    found = {meter.pk: meter for meter in meters}
+    for meter in found.values():
         said = interning.said_of(codecarbon.naming_of(meter.source.name, whose))
         Series.objects.of(organisation_id).filter(meter=meter).update(said=said)
-    ids = [meter.pk for meter in meters]
-    Meter.objects.of(organisation_id).filter(pk__in=ids).update(pue_included_ppm=whose.pue_ppm)
-    Source.objects.of(organisation_id).filter(meters__in=ids).update(device=whose.device)
-    if ids:
-        mark_meters_dirty(organisation_id, ids)
+    # Running totals say their PUE themselves.
+    posted = [pk for pk, meter in found.items() if meter.kind == MeterKind.DELTA]
+    Meter.objects.of(organisation_id).filter(pk__in=posted).update(pue_included_ppm=whose.pue_ppm)
+    Source.objects.of(organisation_id).filter(meters__in=list(found)).update(device=whose.device)
+    if found:
+        mark_meters_dirty(organisation_id, list(found))
     reapply(organisation_id)

@@ -5,7 +5,6 @@ from django.urls import path
 from apps.telemetry.codecarbon import views
 
 urlpatterns = [
-    path("codecarbon/", views.codecarbon, name="codecarbon"),
     path("codecarbon/new/", views.experiment, name="codecarbon-new"),
     path("codecarbon/<int:experiment_id>/", views.experiment, name="codecarbon-experiment"),
 ]

@@ -1,4 +1,7 @@
-"""The page of CodeCarbon's experiments: who they are, what to paste, and the CO2 that clients declare. No rules."""
+"""The page of one CodeCarbon experiment: who it is, what to paste, and its runs. No rules.
+
+The list of experiments stands beside figures of the accounts: :mod:`apps.dashboards.declared`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from apps.core.units import PPM
 from apps.organisations.models import Organisation
@@ -18,16 +21,17 @@ from apps.organisations.roles import Capability
 from apps.telemetry import queries as telemetry
 from apps.telemetry.codecarbon import queries, services
 from apps.telemetry.codecarbon.models import Experiment
+from apps.telemetry.protocols.codecarbon import PUBLIC_EXPERIMENT
 
 
 class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
     pue = forms.DecimalField(
-        label="The tracker's own pue setting",
+        label="The pue= setting of the tracker",
         required=False,
         min_value=1,
         max_value=10,
         decimal_places=6,
-        help_text="1 if nobody ever set it. It is in the energy already, and is divided out again.",
+        help_text="1 if you never set it. It is in the energy already, unsaid; it is divided out.",
     )
 
     class Meta:
@@ -49,17 +53,6 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
         return {**said, "pue_ppm": None if pue is None else round(pue * PPM)}
 
 
-@requires(Capability.READ)
-@require_GET
-def codecarbon(request: PageRequest) -> HttpResponse:
-    context = {
-        "rows": queries.experiments(request.organisation),
-        "declared": queries.declared(request.organisation),
-        "endpoint": request.build_absolute_uri("/api/codecarbon"),
-    }
-    return render(request, "telemetry/codecarbon/experiments.html", context)
-
-
 @requires(Capability.CONNECT)
 @require_http_methods(["GET", "POST"])
 def experiment(request: PageRequest, experiment_id: int | None = None) -> HttpResponse:
@@ -75,14 +68,22 @@ def experiment(request: PageRequest, experiment_id: int | None = None) -> HttpRe
             # Read anew: the form has put its values into the instance already.
             kept = queries.experiment(request.organisation, experiment_id) if experiment_id is not None else None
             if kept is None:
-                services.new_experiment(organisation=request.organisation, actor=actor_of(request), **form.given())
+                kept = services.new_experiment(
+                    organisation=request.organisation, actor=actor_of(request), **form.given()
+                )
             else:
                 services.register(experiment=kept, actor=actor_of(request), **form.given())
         except ValidationError as error:
             report_errors(form, error, {"pue_ppm": "pue"})
         else:
             messages.success(request, "The experiment is registered. Figures of its past runs follow within a minute.")
-            return redirect("codecarbon", request.organisation.slug)
-    context = {"form": form, "experiment": found}
+            return redirect("codecarbon-experiment", request.organisation.slug, kept.pk)
+    context = {
+        "form": form,
+        "experiment": found,
+        "endpoint": request.build_absolute_uri("/api/codecarbon"),
+        "runs": queries.runs(found) if found else [],
+        "is_public": found is not None and found.experiment_id == PUBLIC_EXPERIMENT,
+    }
     status = 422 if request.method == "POST" else 200
     return render(request, "telemetry/codecarbon/experiment.html", context, status=status)

@@ -6,40 +6,22 @@ import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import OperationalError
-from django.test import Client
 
 from apps.organisations.models import Organisation, Team
 from apps.telemetry.codecarbon import services
 from apps.telemetry.models import DeclaredEmissions, Experiment, MeterReading, Run
 from apps.telemetry.protocols.codecarbon import PUBLIC_EXPERIMENT
+from tests.telemetry.codecarbon.posts import EXPERIMENT, emission
 
 Send = Callable[..., Any]
-EXPERIMENT = "0f0f0f0f-1111-4222-8333-444444444444"
-
-
-@pytest.fixture
-def key(make_key: Callable[..., str], site: Any) -> str:
-    return make_key(site_code=site.code)
-
-
-@pytest.fixture
-def send(client: Client, key: str) -> Send:
-    def post(path: str, content: Any, query: str = "", **headers: str) -> Any:
-        said = headers or {"x-api-token": key}
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        return client.generic(
-            "POST",
-            f"/api/codecarbon/{path}{query}",
-            body,
-            content_type="application/json",
-            headers={name.replace("_", "-"): value for name, value in said.items()},
-        )
-
-    return post
+Announce = Callable[..., str]
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture
@@ -47,37 +29,8 @@ def energy(energy_by: Callable[..., Any]) -> Callable[..., Any]:
     return lambda group_by="source": energy_by(group_by, "2026-07-01", "2026-07-03")
 
 
-def announce(send: Send, experiment: str = EXPERIMENT) -> str:
-    answer = send(
-        "runs",
-        {
-            "timestamp": "2026-07-01T10:02:00+00:00",
-            "experiment_id": experiment,
-            "os": None,
-            "region": "",
-            "cpu_count": 8,
-        },
-    )
-    assert answer.status_code == 201
-    return str(answer.json()["id"])
-
-
-def emission(run: str, clock: str, kwh: float, **more: Any) -> dict[str, Any]:
-    said = {
-        "timestamp": f"2026-07-01T{clock}+00:00",
-        "run_id": run,
-        "duration": 119,
-        "emissions_sum": 0.5,
-        "emissions_rate": 0.001,
-        "energy_consumed": kwh,
-        "cpu_utilization_percent": None,
-        "wue": 0,
-    }
-    return {**said, **more}
-
-
-def test_a_run_posts_energy_since_the_post_before(send: Send, energy: Any):
-    run = announce(send)
+def test_a_run_posts_energy_since_the_post_before(send: Send, announce: Announce, energy: Any):
+    run = announce()
     for clock, kwh in (("10:02:00", 0.01), ("10:04:00", 0.02), ("10:06:00.5", 0.03)):
         answer = send("emissions", emission(run, clock, kwh))
         assert answer.status_code == 201
@@ -85,8 +38,8 @@ def test_a_run_posts_energy_since_the_post_before(send: Send, energy: Any):
     assert sum(row["it_energy_kwh"] for row in energy().values()) == 0.06
 
 
-def test_a_post_that_comes_again_or_late_counts_once(send: Send, energy: Any):
-    run = announce(send)
+def test_a_post_that_comes_again_or_late_counts_once(send: Send, announce: Announce, energy: Any):
+    run = announce()
     for clock, kwh in (("10:02:00", 0.01), ("10:06:00", 0.03), ("10:04:00", 0.02), ("10:06:00", 0.03)):
         assert send("emissions", emission(run, clock, kwh)).status_code == 201
     assert sum(row["it_energy_kwh"] for row in energy().values()) == 0.06
@@ -94,9 +47,9 @@ def test_a_post_that_comes_again_or_late_counts_once(send: Send, energy: Any):
 
 
 def test_an_experiment_that_nobody_registered_is_kept_as_unassigned(
-    send: Send, energy: Any, organisation: Organisation
+    send: Send, announce: Announce, energy: Any, organisation: Organisation
 ):
-    run = announce(send, PUBLIC_EXPERIMENT)
+    run = announce(PUBLIC_EXPERIMENT)
     send("emissions", emission(run, "10:02:00", 0.01))
     assert not Experiment.objects.of(organisation).get(experiment_id=PUBLIC_EXPERIMENT).is_registered
     assert energy("team") != {}
@@ -104,9 +57,9 @@ def test_an_experiment_that_nobody_registered_is_kept_as_unassigned(
 
 
 def test_registering_it_holds_for_past_runs_and_divides_its_pue_out(
-    send: Send, energy: Any, organisation: Organisation, team: Team
+    send: Send, announce: Announce, energy: Any, organisation: Organisation, team: Team
 ):
-    run = announce(send)
+    run = announce()
     send("emissions", emission(run, "10:02:00", 0.03))
     experiment = Experiment.objects.of(organisation).get()
     services.register(experiment=experiment, actor="somebody", name="llm", team=team, model="my-llm", pue_ppm=1_500_000)
@@ -114,8 +67,8 @@ def test_registering_it_holds_for_past_runs_and_divides_its_pue_out(
     assert energy("model")["my-llm"]["it_energy_kwh"] == 0.02
 
 
-def test_the_clients_co2_is_kept_and_counts_nothing(send: Send, energy: Any):
-    run = announce(send)
+def test_the_clients_co2_is_kept_and_counts_nothing(send: Send, announce: Announce, energy: Any):
+    run = announce()
     send("emissions", emission(run, "10:02:00", 0.01, emissions_sum=99))
     declared = DeclaredEmissions.unscoped.get()
     assert (declared.emissions_mg, declared.energy_microwatt_hours) == (99_000_000, 10_000_000)
@@ -132,8 +85,8 @@ def test_the_clients_co2_is_kept_and_counts_nothing(send: Send, energy: Any):
         {"run_id": EXPERIMENT},
     ],
 )
-def test_what_cannot_be_counted_is_422_with_its_field(send: Send, wrong: dict[str, Any]):
-    answer = send("emissions", emission(announce(send), "10:02:00", 0.01) | wrong)
+def test_what_cannot_be_counted_is_422_with_its_field(send: Send, announce: Announce, wrong: dict[str, Any]):
+    answer = send("emissions", emission(announce(), "10:02:00", 0.01) | wrong)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/" + next(iter(wrong))
     assert MeterReading.objects.count() == 0
@@ -146,15 +99,15 @@ def test_no_json_is_400_and_no_key_is_401(send: Send):
 
 
 def test_a_run_of_another_organisation_is_not_found(
-    send: Send, make_key: Callable[..., str], other_organisation: Organisation
+    send: Send, announce: Announce, make_key: Callable[..., str], other_organisation: Organisation
 ):
-    run = announce(send)
+    run = announce()
     Run.unscoped.update(organisation=other_organisation)
     assert send("emissions", emission(run, "10:02:00", 0.01)).status_code == 422
 
 
-def test_a_database_that_is_away_is_503(send: Send, monkeypatch: pytest.MonkeyPatch):
-    run = announce(send)
+def test_a_database_that_is_away_is_503(send: Send, announce: Announce, monkeypatch: pytest.MonkeyPatch):
+    run = announce()
 
     def away(*_: object) -> None:
         raise OperationalError("the database system is shutting down")
@@ -208,3 +161,54 @@ def test_a_key_in_the_address_is_taken_and_a_wrong_one_is_not(send: Send, key: s
     at = datetime(2026, 7, 1, 10, 5, tzinfo=UTC)
     assert send("http", total(300, 0.03, at), f"?token={key}", Accept="*/*").status_code == 201
     assert send("http", total(300, 0.03, at), "?token=wrong", Accept="*/*").status_code == 401
+
+
+def test_a_running_total_of_a_registered_experiment_is_its_teams(
+    send: Send, key: str, energy: Any, organisation: Organisation, team: Team
+):
+    """Registered before the post or after it; its PUE stays that of the payload."""
+    experiment = services.new_experiment(organisation=organisation, actor="somebody", name="llm", model="my-llm")
+    at = datetime(2026, 7, 1, 10, 5, tzinfo=UTC)
+    body = total(300, 0.03, at, pue=1.5, experiment_id=experiment.experiment_id)
+    assert send("http", body, Authorization=basic(key)).status_code == 201
+    assert energy("model")["my-llm"]["it_energy_kwh"] == 0.02
+    services.register(experiment=experiment, actor="somebody", team=team, pue_ppm=1_200_000)
+    assert energy("team")["vision"]["it_energy_kwh"] == 0.02
+
+
+def test_what_only_the_wizard_calls_is_404_with_a_hint(send: Send):
+    answer = send("organizations", {})
+    assert answer.status_code == 404
+    assert "experiment_id" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["runs", "runs/", "emissions", "emissions/"])
+def test_no_path_redirects(send: Send, path: str):
+    """A redirected POST arrives as a GET without its body."""
+    assert send(path, {}).status_code == 422
+
+
+def test_a_run_of_this_machine(send: Send, key: str, energy: Any):
+    """Posted as it was recorded, by both outputs: each has the run's energy."""
+    run, posted, totals = "", Decimal(0), []
+    for line in (FIXTURES / "posts.ndjson").read_text().splitlines():
+        said = json.loads(line)
+        body, path = said["body"], said["path"].rpartition("/")[2]
+        body["timestamp"] = body["timestamp"].replace("2026-11-25", "2026-07-01")
+        if path == "emissions":
+            body["run_id"] = run
+            posted += Decimal(repr(body["energy_consumed"]))
+        if path == "http":
+            body["timestamp"] += "+01:00"  # it says none; only what arrives at once needs none
+            totals.append(Decimal(repr(body["energy_consumed"])))
+        answer = send(path, body, **({"Authorization": basic(key)} if path == "http" else {}))
+        assert answer.status_code == 201
+        if path == "runs":
+            run = answer.json()["id"]
+    rows = {name: Decimal(str(row["it_energy_kwh"])) for name, row in energy().items()}
+    exact = Decimal("0.000001")  # the ledger's watt-hours in whole milliwatt-hours
+    assert abs(rows["codecarbon/fixture"] - totals[-1]) <= exact
+    (of_posts,) = (kwh for name, kwh in rows.items() if name != "codecarbon/fixture")
+    assert abs(of_posts - posted) <= exact
+    # Intervals of less than a second were never posted.
+    assert posted < totals[-1]
