@@ -137,7 +137,13 @@ def reapply(organisation_id: int) -> int:
                 if one.attribution_id != attribution:
                     one.attribution_id = attribution
                     changed.append(one)
-    Series.unscoped.bulk_update(changed, ["attribution"], batch_size=500)
+    by_attribution: dict[int, list[int]] = defaultdict(list)
+    for one in changed:
+        by_attribution[one.attribution_id].append(one.pk)
+    for attribution, ids in by_attribution.items():
+        for first in range(0, len(ids), _CHUNK):
+            of_one = Series.objects.of(organisation_id).filter(pk__in=ids[first : first + _CHUNK])
+            of_one.update(attribution=attribution)
     hours = {
         hour
         for one in changed
