@@ -78,7 +78,6 @@ class RunRow:
 
     run: Run
     posts: int
-    first_at: datetime | None
     last_at: datetime | None
     interval_s: int
     unreported_s: int
@@ -116,8 +115,8 @@ def _run_row(run: Run, at_ms: npt.NDArray[np.int64]) -> RunRow:
     between = np.diff(at_ms)
     usual = int(np.median(between)) if len(between) else 0
     missing = int((between[between > GAP_FROM * usual] - usual).sum())
-    ends = (from_epoch_ms(int(at_ms[0])), from_epoch_ms(int(at_ms[-1]))) if len(at_ms) else (None, None)
-    return RunRow(run, len(at_ms), *ends, interval_s=round(usual / 1000), unreported_s=round(missing / 1000))
+    last_at = from_epoch_ms(int(at_ms[-1])) if len(at_ms) else None
+    return RunRow(run, len(at_ms), last_at, interval_s=round(usual / 1000), unreported_s=round(missing / 1000))
 
 
 def declared(organisation: Organisation) -> list[DeclaredRow]:
@@ -125,7 +124,7 @@ def declared(organisation: Organisation) -> list[DeclaredRow]:
     rows = DeclaredEmissions.objects.of(organisation).order_by()
     latest = rows.values("source").annotate(last=Max("at_ms")).order_by("-last")[:MOST_SOURCES]
     order = [row["source"] for row in latest]
-    sums = (
+    sums: Any = (
         rows.filter(source__in=order)
         .values("source", "run", "is_running_total")
         .annotate(
