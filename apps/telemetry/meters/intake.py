@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,11 +19,11 @@ from django.db import IntegrityError, transaction
 
 from apps.telemetry import bulk, heard, names, receipts
 from apps.telemetry import intake as intervals
-from apps.telemetry.batch import BoolArray, Float64Array, Int64Array, RowError, shown
+from apps.telemetry.batch import BoolArray, Int64Array, RowError, shown
 from apps.telemetry.bulk import MeterRows, StoredValues
 from apps.telemetry.intake import IntakeContext
 from apps.telemetry.meters import interning
-from apps.telemetry.meters.batch import MeterBatch, SeriesSaid
+from apps.telemetry.meters.batch import MeterBatch
 from apps.telemetry.meters.interning import SeriesIds, SeriesResolution
 from apps.telemetry.meters.marks import Extents, Marks, MeterColumns, extents_of
 from apps.telemetry.meters.units import per_unit
@@ -32,7 +33,6 @@ from apps.telemetry.wake import wake_worker
 NO_VALUE = float(2**63 - 16)  # exporters that have no value send the largest integers there are
 FUTURE_MS = 600_000
 MOST_AMOUNT = 4e18  # microwatt-hours, or units of work, that fit the accounts (as in ``increments``)
-SOMETIMES_TOO_MUCH = 1e6  # below, no unit makes a value too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,9 @@ def _valid(batch: MeterBatch, latest_ms: int) -> MeterBatch:
         errors.append(RowError(int(batch.index[i]), "time", _time_of(int(at_ms[i])), expected))
     for i in np.flatnonzero(is_timely & ~is_value & is_said).tolist():
         errors.append(RowError(int(batch.index[i]), "value", shown(float(value[i])), "a finite number, 0 or more"))
-    if len(batch) and float(np.max(value, where=kept, initial=0)) >= SOMETIMES_TOO_MUCH:
-        most = _most_of(batch.series)[batch.series_codes]
+    most_of = [_most(unit) for unit in {said.meter.unit for said in batch.series}]
+    if float(np.max(value, where=kept, initial=0)) >= min(most_of):
+        most = np.array([_most(said.meter.unit) for said in batch.series])[batch.series_codes]
         is_much = kept & (value >= most)
         kept &= ~is_much
         for i in np.flatnonzero(is_much).tolist():
@@ -161,9 +162,10 @@ def _valid(batch: MeterBatch, latest_ms: int) -> MeterBatch:
     )
 
 
-def _most_of(series: Sequence[SeriesSaid]) -> Float64Array:
-    """Of each series the value that is more than any device can have counted, in the meter's unit."""
-    return np.array([MOST_AMOUNT / float(per_unit(said.meter.unit)) for said in series], dtype=np.float64)
+@cache
+def _most(unit: str) -> float:
+    """The value of a unit that is more than any device can have counted."""
+    return MOST_AMOUNT / float(per_unit(unit))
 
 
 def _time_of(milliseconds: int) -> Any:
@@ -234,7 +236,8 @@ class _Writing:
         self.writer.take_meters(context.organisation_id, alone=alone)
         self.resolution.create_missing(np.unique(batch.series_codes).tolist())
         nobody = SeriesIds(0, 0, 0, 0, 0)  # series without a valid reading
-        self.ids = np.array([ids or nobody for ids in self.resolution.ids], dtype=np.int64)[batch.series_codes]
+        every = chain.from_iterable(ids or nobody for ids in self.resolution.ids)
+        self.ids = np.fromiter(every, np.int64).reshape(-1, len(nobody))[batch.series_codes]
         marks = Marks(self._extents(), self.resolution.cache.meter_hours, self.writer, context.organisation_id)
         if marks.must_be_alone and not alone:
             raise _MustBeAloneError
