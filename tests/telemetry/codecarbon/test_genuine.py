@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -82,8 +83,8 @@ def sum_of(posts: list[Post]) -> int:
     return sum(microwatt_hours(post.body["energy_consumed"]) for post in posts)
 
 
-def csv_rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "emissions.csv").open() as file:
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
         return list(csv.DictReader(file))
 
 
@@ -104,7 +105,7 @@ def test_a_tracker_with_three_settings(
     assert all(post.body["energy_consumed"] > 0 for post in posts)
     assert derived(organisation) == sum_of(posts)
     # What the client threw away is in its file alone: an interval that lasted less than a second.
-    (row,) = csv_rows(tmp_path)
+    (row,) = csv_rows(tmp_path / "emissions.csv")
     assert sum_of(posts) <= microwatt_hours(float(row["energy_consumed"]))
     assert row["run_id"] == "None"
     assert not Experiment.objects.of(organisation).get(experiment_id=EXPERIMENT).is_registered
@@ -129,7 +130,7 @@ def test_posts_that_were_lost_are_not_sent_again(
     stamps = [post.body["timestamp"] for post in posts]
     assert len(set(stamps)) == len(stamps)
     assert derived(organisation) == 0
-    assert float(csv_rows(tmp_path)[-1]["energy_consumed"]) > 0
+    assert float(csv_rows(tmp_path / "emissions.csv")[-1]["energy_consumed"]) > 0
     # Nobody had set an experiment: it is the one that every careless user of the client shares.
     assert Experiment.objects.of(organisation).get().experiment_id == PUBLIC_EXPERIMENT
 
@@ -163,16 +164,24 @@ def test_the_http_output_is_a_running_total(
         f"http://anything:{key}@127.0.0.1:{recorder.port}/api/codecarbon/http",
         f"http://127.0.0.1:{recorder.port}/api/codecarbon/http?token={key}",
     )
-    for pue, address in zip((1, 1.5), addresses, strict=True):
-        more = f'output_methods=["csv"], emissions_endpoint="{address}", project_name="run {pue}", pue={pue}'
-        run(tracker(1.2, more, "tracker.flush(); time.sleep(1.2)"))
-    posts = recorder.sent("/http")
+    trackers = [
+        tracker(
+            1.2,
+            f'output_methods=["csv"], output_file="{pue}.csv", emissions_endpoint="{address}", pue={pue}',
+            "tracker.flush(); time.sleep(1.2)",
+        )
+        for pue, address in zip((1, 1.5), addresses, strict=True)
+    ]
+    with ThreadPoolExecutor() as at_once:
+        list(at_once.map(run, trackers))
+    posts = sorted(recorder.sent("/http"), key=lambda post: (post.body["pue"], post.body["duration"]))
     assert [(post.status, post.body["pue"]) for post in posts] == [(201, 1), (201, 1), (201, 1.5), (201, 1.5)]
     totals = [post.body["energy_consumed"] for post in posts]
     assert totals[0] < totals[1]
     without_pue = [microwatt_hours(totals[1]), round_half_up(Decimal(repr(totals[3])) * 10**9 / Decimal("1.5"))]
     assert derived(organisation) == sum(without_pue)
     assert MeterReading.objects.count() == 4
-    assert [float(row["energy_consumed"]) for row in csv_rows(tmp_path)] == totals
+    rows = csv_rows(tmp_path / "1.csv") + csv_rows(tmp_path / "1.5.csv")
+    assert [float(row["energy_consumed"]) for row in rows] == totals
     portal.stop()
     assert key not in portal.log.read_text()
