@@ -141,7 +141,7 @@ def _valid(batch: MeterBatch, latest_ms: int) -> MeterBatch:
     for i in np.flatnonzero(is_timely & ~is_value & is_said).tolist():
         errors.append(RowError(int(batch.index[i]), "value", shown(float(value[i])), "a finite number, 0 or more"))
     most_of = [_most(unit) for unit in {said.meter.unit for said in batch.series}]
-    if float(np.max(value, where=kept, initial=0)) >= min(most_of):
+    if float(np.max(value, where=kept, initial=0)) >= min(most_of, default=MOST_AMOUNT):
         most = np.array([_most(said.meter.unit) for said in batch.series])[batch.series_codes]
         is_much = kept & (value >= most)
         kept &= ~is_much

@@ -325,3 +325,8 @@ def test_work_of_inference_servers(write: Write, client: Client, key: str, energ
         "/api/v1/samples?from=2026-07-01&to=2026-07-02", headers={"Authorization": f"Bearer {key}"}
     ).json()["results"]
     assert sum(row["work"].get(work, 0) for row in rows) == 250
+
+
+def test_a_body_of_nothing_but_other_series_is_accepted(write: Write):
+    assert write(named("up", {"instance": "node-17:9400"}, (at("10:00:00"), 1))).status_code == 204
+    assert Receipt.unscoped.get().ignored == 1
