@@ -31,7 +31,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
         min_value=1,
         max_value=10,
         decimal_places=6,
-        help_text="1 if you never set it. It is in the energy already, unsaid; it is divided out.",
+        help_text="1 if you never set it. The energy includes it without a word, and it is divided out again.",
     )
 
     class Meta:
