@@ -23,6 +23,7 @@ from apps.telemetry.attribution import rules as attribution_rules
 from apps.telemetry.batch import Naming, Place
 from apps.telemetry.meters.batch import MeterSaid, SeriesSaid
 from apps.telemetry.models import Attribution, Boundary, Meter, Method, Quantity, Series, Source
+from apps.telemetry.rules import is_reserved
 from apps.workloads.models import HardwareProfile, Kind
 
 METER_NAME, METRIC_NAME = 300, 200  # characters that fit
@@ -306,7 +307,10 @@ def _cleaned(said: SeriesSaid) -> SeriesSaid:
         if isinstance(value, str)
     }
     naming = said.naming._replace(**words)
-    naming = naming._replace(source=naming.source or meter.name[: names.SOURCE_NAME])
+    source = naming.source or meter.name[: names.SOURCE_NAME]
+    if is_reserved(source):  # what the portal books itself is never mixed with what a client reads
+        source = f"[{source[: names.SOURCE_NAME - 2]}]"
+    naming = naming._replace(source=source)
     whole = 1_000_000  # a label may be long; its digest is of all of it
     labels = tuple((clean(name, 200), clean(value, whole)) for name, value in said.labels)
     return SeriesSaid(meter._replace(place=place), naming, labels)

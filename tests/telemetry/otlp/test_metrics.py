@@ -422,3 +422,9 @@ def test_whose_energy_it_is_follows_from_the_resource(export: Post, energy: Any,
     export(request(energy_sum(*points), service__namespace="vision", service__name="my-llm"))
     assert energy("team")["vision"]["it_energy_kwh"] == 0.01
     assert energy("model")["my-llm"]["it_energy_kwh"] == 0.01
+
+
+@pytest.mark.parametrize("name", ["meter/fra1", "METER/fra1", "gpu0 (gap filled)"])
+def test_names_that_the_portal_books_under_are_never_a_meters(export: Post, name: str):
+    assert export(request(energy_sum(point("10:00:00", 1), name="hw.host.energy"), host__name=name)).status_code == 200
+    assert Source.unscoped.get().name == f"[{name}]"
