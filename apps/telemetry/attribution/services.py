@@ -16,6 +16,7 @@ from apps.sites.models import Site
 from apps.telemetry import bulk, names
 from apps.telemetry.attribution.models import AttributionRule
 from apps.telemetry.attribution.queries import rules_of
+from apps.telemetry.intake import touched_hours
 from apps.telemetry.meters import interning
 from apps.telemetry.models import Series
 from apps.telemetry.services import mappings_changed
@@ -144,13 +145,11 @@ def reapply(organisation_id: int) -> int:
         for first in range(0, len(ids), _CHUNK):
             of_one = Series.objects.of(organisation_id).filter(pk__in=ids[first : first + _CHUNK])
             of_one.update(attribution=attribution)
-    hours = {
-        hour
-        for one in changed
-        if one.first_at and one.last_at
-        for hour in range(epoch_ms(one.first_at) // HOUR_MS - 1, epoch_ms(one.last_at) // HOUR_MS + 2)
-    }
-    if hours:
-        bulk.writer().mark_dirty(organisation_id, np.array(sorted(hours), dtype=np.int64))
+    heard = [(epoch_ms(one.first_at), epoch_ms(one.last_at)) for one in changed if one.first_at and one.last_at]
+    if heard:
+        spans = np.array(heard, dtype=np.int64)
+        # An hour more on either side: the last reading is known to five minutes, and a first value counts from before.
+        hours = touched_hours(spans[:, 0] - HOUR_MS, spans[:, 1] + HOUR_MS + 1)
+        bulk.writer().mark_dirty(organisation_id, hours)
     mappings_changed(organisation_id)
     return len(changed)
